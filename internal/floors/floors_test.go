@@ -1,0 +1,110 @@
+package floors
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/stackmeter/stackmeter"
+
+// rank orders the packages of the house. A package may import only packages of
+// a lower rank; the hundreds are the floors of the design (F0 values .. F5
+// faces), the rest orders a floor within itself. A new package must be entered
+// here.
+var rank = map[string]int{
+	// F0 values
+	"internal/clock": 0,
+	"internal/unit":  0,
+	"internal/trial": 0,
+	"internal/stats": 0,
+	"memcopy":        0,
+	// F1 host
+	"internal/sysx":           100,
+	"internal/host":           110,
+	"internal/knob":           120,
+	"internal/probe/cpu":      120,
+	"internal/probe/cpu/bpf":  110,
+	"internal/probe/cpucheck": 130,
+	"internal/probe/counter":  120,
+	// F2 engines
+	"internal/load": 200,
+	"internal/rig":  220,
+	// F3 experiment
+	"internal/agent":      300,
+	"internal/experiment": 310,
+	"internal/study":      320,
+	// F4 tell
+	"internal/result": 400,
+	"internal/report": 410,
+	"internal/export": 410,
+	// F5 faces
+	"internal/tui":   500,
+	"internal/cli":   510,
+	"cmd/stackmeter": 520,
+	// outside the house: tests of its structure
+	"internal/floors": 900,
+}
+
+// TestImportsPointDown holds every import between packages of this module
+// against the floors.
+func TestImportsPointDown(t *testing.T) {
+	root := filepath.Join("..", "..")
+	seen := map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); name == "bench" || name == "testdata" || (strings.HasPrefix(name, ".") && name != ".." && name != ".") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		rel, err := filepath.Rel(root, filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		pkg := filepath.ToSlash(rel)
+		own, ok := rank[pkg]
+		if !ok {
+			if !seen[pkg] {
+				t.Errorf("package %s is on no floor: enter it in the table of this test", pkg)
+			}
+			seen[pkg] = true
+			return nil
+		}
+		seen[pkg] = true
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, imp := range f.Imports {
+			name, err := strconv.Unquote(imp.Path.Value)
+			if err != nil {
+				return err
+			}
+			dep, inside := strings.CutPrefix(name, module+"/")
+			if !inside {
+				continue
+			}
+			if r, ok := rank[dep]; !ok || r >= own {
+				t.Errorf("%s (rank %d) imports %s (rank %d): imports point down only", path, own, dep, r)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) == 0 {
+		t.Fatal("saw no package")
+	}
+}
