@@ -25,6 +25,7 @@ var rank = map[string]int{
 	"memcopy":        0,
 	// F1 host
 	"internal/sysx":           100,
+	"internal/selfexec":       100,
 	"internal/host":           110,
 	"internal/knob":           120,
 	"internal/probe/cpu":      120,

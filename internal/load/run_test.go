@@ -1,0 +1,280 @@
+package load_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/selfexec"
+)
+
+func TestMain(m *testing.M) {
+	selfexec.Dispatch(map[string]func() int{load.WorkerRole: load.WorkerMain})
+	os.Exit(m.Run())
+}
+
+// pair is both ends of a run on loopback.
+type pair struct{ server, client *load.Pool }
+
+func specs(engine string, model load.Model, flows, message int) (server, client load.Spec) {
+	server = load.Spec{Role: load.Receive, Workload: "tcp_stream", Engine: engine, Model: model, Lifetime: time.Minute}
+	for i := range flows {
+		server.Flows = append(server.Flows, load.FlowSpec{
+			ID: i, NIC: i % 2, Local: netip.MustParseAddrPort("127.0.0.1:0"), Token: load.NewToken(),
+			MessageBytes: message, SendBufferBytes: 65536, ReceiveBufferBytes: 65536, NoDelay: true, Congestion: "cubic", CPU: -1,
+		})
+	}
+	client = server
+	client.Role = load.Send
+	client.Flows = append([]load.FlowSpec(nil), server.Flows...)
+	for i := range client.Flows {
+		client.Flows[i].Local = netip.AddrPort{}
+	}
+	return server, client
+}
+
+func start(t *testing.T, server, client load.Spec) *pair {
+	t.Helper()
+	ctx := t.Context()
+	s, err := load.Start(ctx, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	ports, err := s.Ports(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := map[int]netip.AddrPort{}
+	for id, port := range ports {
+		to[id] = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
+	}
+	c, err := load.Start(ctx, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	if _, err := c.Ports(ctx); err != nil {
+		t.Fatal(err)
+	}
+	accepted := make(chan error, 1)
+	go func() { accepted <- s.Connect(ctx, nil) }()
+	if err := c.Connect(ctx, to); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-accepted; err != nil {
+		t.Fatal(err)
+	}
+	return &pair{s, c}
+}
+
+func (p *pair) run(t *testing.T) {
+	t.Helper()
+	for _, pool := range []*load.Pool{p.server, p.client} {
+		if err := pool.Go(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (p *pair) stop(t *testing.T) (server, client []load.End) {
+	t.Helper()
+	client, err := p.client.Stop(t.Context(), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err = p.server.Stop(t.Context(), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server, client
+}
+
+// TestStreamCountsWhatArrives runs both models over real sockets and holds the
+// receiver's count against the sender's once the stream has ended.
+func TestStreamCountsWhatArrives(t *testing.T) {
+	for _, model := range []load.Model{load.Process, load.Thread} {
+		t.Run(string(model), func(t *testing.T) {
+			server, client := specs("kernel", model, 4, 4096)
+			p := start(t, server, client)
+			p.run(t)
+			edges := 0
+			samples, err := p.server.Table.Sample(t.Context(), load.Window{Length: 200 * time.Millisecond, Interval: 50 * time.Millisecond}, func(i int) error {
+				edges += i + 1
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if edges != 3 || len(samples.Due) != 5 {
+				t.Errorf("edges %d, samples %d: want one call at each edge and 5 samples", edges, len(samples.Due))
+			}
+			for f := range server.Flows {
+				if samples.Bytes[4][f] <= samples.Bytes[0][f] {
+					t.Errorf("flow %d carried nothing in the window", f)
+				}
+			}
+			serverEnds, clientEnds := p.stop(t)
+			if len(serverEnds) != 4 || len(clientEnds) != 4 {
+				t.Fatalf("%d and %d ends, want 4 and 4", len(serverEnds), len(clientEnds))
+			}
+			for f := range server.Flows {
+				received, _ := p.server.Table.Slot(f).Read()
+				sent, messages := p.client.Table.Slot(f).Read()
+				if received != sent || sent != messages*4096 {
+					t.Errorf("flow %d: received %d bytes, sent %d in %d messages", f, received, sent, messages)
+				}
+			}
+			for _, e := range append(serverEnds, clientEnds...) {
+				if e.Error != "" || e.Socket.Congestion != "cubic" || !e.Socket.NoDelay || e.Socket.ReceiveBufferBytes < 131072 {
+					t.Errorf("end of flow %d: %+v", e.ID, e)
+				}
+			}
+			wantProcesses := 2
+			if model == load.Thread {
+				wantProcesses = 1
+			}
+			if n := len(p.server.PIDs()); n != wantProcesses {
+				t.Errorf("%d worker processes, want %d", n, wantProcesses)
+			}
+		})
+	}
+}
+
+// TestPinned reads the affinity of a flow's thread from outside the worker.
+func TestPinned(t *testing.T) {
+	server, client := specs("kernel", load.Process, 1, 1024)
+	var online unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &online); err != nil {
+		t.Fatal(err)
+	}
+	cpu := 0
+	for !online.IsSet(cpu) {
+		cpu++
+	}
+	server.Flows[0].CPU = cpu
+	p := start(t, server, client)
+	var got unix.CPUSet
+	if err := unix.SchedGetaffinity(p.server.Table.Slot(0).TID(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Count() != 1 || !got.IsSet(cpu) {
+		t.Errorf("affinity is not CPU %d alone: %v", cpu, got)
+	}
+}
+
+// TestStrangerIsNotCounted connects without the token before the sender does.
+func TestStrangerIsNotCounted(t *testing.T) {
+	server, client := specs("kernel", load.Process, 1, 1024)
+	ctx := t.Context()
+	s, err := load.Start(ctx, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	ports, err := s.Ports(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := fmt.Sprintf("127.0.0.1:%d", ports[0])
+	stranger, err := net.Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	if _, err := stranger.Write(make([]byte, 4096)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := load.Start(ctx, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	if _, err := c.Ports(ctx); err != nil {
+		t.Fatal(err)
+	}
+	accepted := make(chan error, 1)
+	go func() { accepted <- s.Connect(ctx, nil) }()
+	if err := c.Connect(ctx, map[int]netip.AddrPort{0: netip.MustParseAddrPort(at)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-accepted; err != nil {
+		t.Fatal(err)
+	}
+	p := &pair{s, c}
+	p.run(t)
+	time.Sleep(20 * time.Millisecond)
+	p.stop(t)
+	received, _ := s.Table.Slot(0).Read()
+	sent, _ := c.Table.Slot(0).Read()
+	if received == 0 || received != sent {
+		t.Errorf("received %d bytes, the sender sent %d: a stranger's bytes were counted", received, sent)
+	}
+}
+
+// TestSenderDies kills the senders in mid-window: sampling reports it.
+func TestSenderDies(t *testing.T) {
+	server, client := specs("kernel", load.Process, 2, 1024)
+	p := start(t, server, client)
+	p.run(t)
+	if err := unix.Kill(p.client.PIDs()[1], unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_, err := p.server.Table.Sample(t.Context(), load.Window{Length: 100 * time.Millisecond, Interval: 10 * time.Millisecond}, func(int) error { return nil })
+	if err == nil {
+		t.Error("a flow whose sender was killed went unnoticed")
+	}
+}
+
+// TestWorkersEndWithThePool closes the pools in mid-load: no worker may stay.
+func TestWorkersEndWithThePool(t *testing.T) {
+	server, client := specs("kernel", load.Thread, 2, 65536)
+	p := start(t, server, client)
+	p.run(t)
+	pids := append(p.server.PIDs(), p.client.PIDs()...)
+	p.client.Close()
+	p.server.Close()
+	for _, pid := range pids {
+		if err := unix.Kill(pid, 0); err != unix.ESRCH {
+			t.Errorf("worker %d still there: %v", pid, err)
+		}
+	}
+}
+
+func TestBadSpec(t *testing.T) {
+	good, _ := specs("kernel", load.Process, 1, 1024)
+	for name, spoil := range map[string]func(*load.Spec){
+		"role":                    func(s *load.Spec) { s.Role = "x" },
+		"model":                   func(s *load.Spec) { s.Model = "" },
+		"workload":                func(s *load.Spec) { s.Workload = "udp_banana" },
+		"engine":                  func(s *load.Spec) { s.Engine = "dpdk" },
+		"flows":                   func(s *load.Spec) { s.Flows = nil },
+		"lifetime_nanoseconds":    func(s *load.Spec) { s.Lifetime = 0 },
+		"flows[0].message_bytes":  func(s *load.Spec) { s.Flows[0].MessageBytes = 0 },
+		"flows[0].cpu":            func(s *load.Spec) { s.Flows[0].CPU = -2 },
+		"congestion control":      func(s *load.Spec) { s.Flows[0].Congestion = "no-such" },
+		"flows[0].receive_buffer": func(s *load.Spec) { s.Flows[0].ReceiveBufferBytes = -1 },
+	} {
+		s := good
+		s.Flows = append([]load.FlowSpec(nil), good.Flows...)
+		spoil(&s)
+		p, err := load.Start(context.Background(), s)
+		if err == nil {
+			_, err = p.Ports(t.Context())
+			p.Close()
+		}
+		if err == nil {
+			t.Errorf("%s: accepted", name)
+		} else if !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: the error does not name it: %v", name, err)
+		}
+	}
+}
