@@ -1,0 +1,194 @@
+// Package experiment runs designs: it turns factors and levels into
+// configurations, puts replicates in a randomised interleaved order, runs each as a
+// trial on the hosts of a rig, repeats those that strangers disturbed, and hands every
+// record on. What the figures mean is for package analysis.
+package experiment
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/rig"
+	"github.com/stackmeter/stackmeter/internal/unit"
+)
+
+// Affinity is a case of the paper's Table 1, and its control.
+type Affinity string
+
+const (
+	// AffinityNone pins nothing.
+	AffinityNone Affinity = "none"
+	// AffinityIRQ pins each server NIC's receive work: NIC i to the i-th CPU in use.
+	AffinityIRQ Affinity = "irq"
+	// AffinityProcess pins the server process of NIC i to the i-th CPU in use.
+	AffinityProcess Affinity = "process"
+	// AffinityBoth pins both to the same CPU.
+	AffinityBoth Affinity = "both"
+	// AffinityOpposite pins both, to different CPUs: the control that tells the gain
+	// of being pinned from the gain of being together.
+	AffinityOpposite Affinity = "opposite"
+)
+
+// PinsIRQ reports whether the case fixes the CPU of the NICs' receive work.
+func (a Affinity) PinsIRQ() bool {
+	return a == AffinityIRQ || a == AffinityBoth || a == AffinityOpposite
+}
+
+// PinsProcess reports whether the case fixes the CPU of the server's processes.
+func (a Affinity) PinsProcess() bool {
+	return a == AffinityProcess || a == AffinityBoth || a == AffinityOpposite
+}
+
+// Unpinned says what happens to whatever a case does not pin.
+type Unpinned string
+
+const (
+	// Scatter moves it to a random CPU in use every 10 ms, which models the schedulers
+	// and the dynamic interrupt routing of 2002.
+	Scatter Unpinned = "scatter"
+	// AsFound leaves it to the scheduler of the running kernel.
+	AsFound Unpinned = "as-found"
+)
+
+// Client says where the client's processes and its NICs' receive work run.
+type Client string
+
+const (
+	ClientUnpinned Client = "unpinned" // as the factor unpinned says
+	ClientAsFound  Client = "as-found" // left to the scheduler in every case
+	ClientSame     Client = "same"     // on the CPU that the case gives the server's process of that NIC
+	ClientOpposite Client = "opposite" // on the CPU after it
+)
+
+// Config is the whole configuration of one trial. Sizes are bytes.
+type Config struct {
+	NICs         int
+	CPUs         int // in use; 0: all
+	MessageBytes int
+	MTU          int
+	Affinity     Affinity
+	Unpinned     Unpinned
+	Client       Client
+	FlowsPerNIC  int
+	Model        load.Model
+	SocketBuffer int // SO_SNDBUF and SO_RCVBUF as asked; 0: the kernel's auto-tuning
+	NoDelay      bool
+	Congestion   string
+	GRO          bool // on the server's NICs
+	TSO          bool // TSO and GSO on the client's NICs
+	Engine       string
+}
+
+// Default is the paper's workload on today's rig: 64 KiB socket buffers,
+// TCP_NODELAY, MTU 1500, real frames.
+func Default() Config {
+	return Config{
+		NICs: 1, MessageBytes: 8192, MTU: 1500, Affinity: AffinityNone, Unpinned: Scatter, Client: ClientUnpinned,
+		FlowsPerNIC: 1, Model: load.Process, SocketBuffer: 64 << 10, NoDelay: true, Congestion: "cubic", GRO: true, Engine: "kernel",
+	}
+}
+
+// Factor is something that a plan may vary. Set reads a level into a
+// configuration and returns the level's canonical form, which is what records carry.
+type Factor struct {
+	Name string
+	Doc  string // what the levels are, for help and errors
+	Set  func(c *Config, level string) (string, error)
+}
+
+// Factors are all factors, in the order in which help lists them.
+func Factors() []Factor {
+	return []Factor{
+		{"nics", "number of NICs, each with its own server process", count(func(c *Config) *int { return &c.NICs }, 1, rig.MaxNICs)},
+		{"cpus", "number of CPUs in use (1P, 2P, 4P, ...)", count(func(c *Config) *int { return &c.CPUs }, 1, 4096)},
+		{"message_size", "application message in bytes (1024, 8KiB, ...)", size(func(c *Config) *int { return &c.MessageBytes }, 1, load.MaxMessageBytes)},
+		{"mtu", "bytes (576 to 65535)", size(func(c *Config) *int { return &c.MTU }, 576, 65535)},
+		{"affinity", "none, irq, process, both or opposite", choice(func(c *Config) *Affinity { return &c.Affinity },
+			AffinityNone, AffinityIRQ, AffinityProcess, AffinityBoth, AffinityOpposite)},
+		{"unpinned", "scatter (as kernels of 2002) or as-found", choice(func(c *Config) *Unpinned { return &c.Unpinned }, Scatter, AsFound)},
+		{"client", "unpinned (as the factor unpinned says), as-found, same or opposite (to the server's process)",
+			choice(func(c *Config) *Client { return &c.Client }, ClientUnpinned, ClientAsFound, ClientSame, ClientOpposite)},
+		{"flows_per_nic", "data connections of each NIC", count(func(c *Config) *int { return &c.FlowsPerNIC }, 1, 1024)},
+		{"model", "process (one per NIC) or thread", choice(func(c *Config) *load.Model { return &c.Model }, load.Process, load.Thread)},
+		{"socket_buffer", "SO_SNDBUF and SO_RCVBUF in bytes, 0 for auto-tuning", size(func(c *Config) *int { return &c.SocketBuffer }, 0, 1<<30)},
+		{"nodelay", "TCP_NODELAY: on or off", toggle(func(c *Config) *bool { return &c.NoDelay })},
+		{"congestion", "congestion control of both ends (cubic, reno, bbr, ...)", word(func(c *Config) *string { return &c.Congestion })},
+		{"gro", "GRO on the server's NICs: on or off", toggle(func(c *Config) *bool { return &c.GRO })},
+		{"tso", "TSO and GSO on the client's NICs: on or off", toggle(func(c *Config) *bool { return &c.TSO })},
+		{"engine", "kernel (sockets) or null (no socket: the tool's own ceiling)", word(func(c *Config) *string { return &c.Engine })},
+	}
+}
+
+// FindFactor returns the factor of that name.
+func FindFactor(name string) (Factor, error) {
+	var known []string
+	for _, f := range Factors() {
+		if f.Name == name {
+			return f, nil
+		}
+		known = append(known, f.Name)
+	}
+	return Factor{}, fmt.Errorf("unknown factor %q: known are %v", name, known)
+}
+
+func count(at func(*Config) *int, low, high int) func(*Config, string) (string, error) {
+	return func(c *Config, level string) (string, error) {
+		n, err := strconv.Atoi(level)
+		if err != nil || n < low || n > high {
+			return "", fmt.Errorf("%q: want a whole number from %d to %d", level, low, high)
+		}
+		*at(c) = n
+		return strconv.Itoa(n), nil
+	}
+}
+
+func size(at func(*Config) *int, low, high int64) func(*Config, string) (string, error) {
+	return func(c *Config, level string) (string, error) {
+		n, err := unit.ParseSize(level)
+		if err != nil {
+			return "", err
+		}
+		if n < low || n > high {
+			return "", fmt.Errorf("%q: want %d to %d bytes", level, low, high)
+		}
+		*at(c) = int(n)
+		return strconv.FormatInt(n, 10), nil
+	}
+}
+
+func choice[T ~string](at func(*Config) *T, allowed ...T) func(*Config, string) (string, error) {
+	return func(c *Config, level string) (string, error) {
+		for _, a := range allowed {
+			if level == string(a) {
+				*at(c) = a
+				return level, nil
+			}
+		}
+		return "", fmt.Errorf("%q: want one of %v", level, allowed)
+	}
+}
+
+func toggle(at func(*Config) *bool) func(*Config, string) (string, error) {
+	return func(c *Config, level string) (string, error) {
+		switch level {
+		case "on", "true":
+			*at(c) = true
+			return "on", nil
+		case "off", "false":
+			*at(c) = false
+			return "off", nil
+		}
+		return "", fmt.Errorf("%q: want on or off", level)
+	}
+}
+
+func word(at func(*Config) *string) func(*Config, string) (string, error) {
+	return func(c *Config, level string) (string, error) {
+		if level == "" {
+			return "", fmt.Errorf("empty: want a name")
+		}
+		*at(c) = level
+		return level, nil
+	}
+}

@@ -1,0 +1,90 @@
+package experiment
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+)
+
+// Levels is a cell of a design: one level for each factor of the experiment.
+type Levels map[string]string
+
+// Key is the cell as text, factors in alphabetical order: "affinity=both,nics=2".
+func (l Levels) Key() string {
+	var b strings.Builder
+	for i, name := range slices.Sorted(maps.Keys(l)) {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(name + "=" + l[name])
+	}
+	return b.String()
+}
+
+// Config is the configuration of the cell: defaults, then the cell's levels.
+func (l Levels) Config(defaults Levels) (Config, error) {
+	c := Default()
+	for _, from := range []Levels{defaults, l} {
+		for name, level := range from {
+			f, err := FindFactor(name)
+			if err != nil {
+				return c, err
+			}
+			if _, err := f.Set(&c, level); err != nil {
+				return c, fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	return c, nil
+}
+
+// FullFactorial returns every combination of the levels, the last factor
+// varying fastest.
+func FullFactorial(factors []FactorLevels) []Levels {
+	cells := []Levels{{}}
+	for _, f := range factors {
+		var next []Levels
+		for _, c := range cells {
+			for _, level := range f.Levels {
+				d := maps.Clone(c)
+				d[f.Name] = level
+				next = append(next, d)
+			}
+		}
+		cells = next
+	}
+	return cells
+}
+
+// FactorLevels is a factor with the levels that an experiment gives it.
+type FactorLevels struct {
+	Name   string   `json:"name"`
+	Levels []string `json:"levels"`
+}
+
+// Planned is one place in the order of a study.
+type Planned struct {
+	Experiment int // index into Plan.Experiments
+	Cell       Levels
+	Replicate  int // from 1
+	Order      int // from 1
+}
+
+// Schedule orders all trials of a plan: experiments one after the other, each in
+// complete blocks (every cell once a replicate), the cells of a block in an order
+// drawn from the seed. So drift of the machine falls on all cells alike.
+func Schedule(p *Plan, seed uint64) []Planned {
+	var out []Planned
+	for i := range p.Experiments {
+		rng := rand.New(rand.NewPCG(seed, uint64(i)))
+		cells := p.Experiments[i].Cells()
+		for rep := 1; rep <= p.Replicates; rep++ {
+			for _, c := range rng.Perm(len(cells)) {
+				out = append(out, Planned{Experiment: i, Cell: cells[c], Replicate: rep, Order: len(out) + 1})
+			}
+		}
+	}
+	return out
+}

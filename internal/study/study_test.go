@@ -1,0 +1,129 @@
+package study
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stackmeter/stackmeter/internal/experiment"
+)
+
+func TestBuiltInPlansResolveOnEveryMachine(t *testing.T) {
+	for _, name := range Names() {
+		for _, cpus := range []int{1, 2, 3, 4, 8, 64, 256} {
+			p, notes, err := Load(name, Machine{CPUs: cpus}, Overrides{})
+			if err != nil {
+				t.Errorf("%s on %d CPUs: %v", name, cpus, err)
+				continue
+			}
+			if p.Name != name || p.Title == "" {
+				t.Errorf("%s: name %q, title %q", name, p.Name, p.Title)
+			}
+			if cpus > 1 && len(notes) > 0 {
+				t.Errorf("%s on %d CPUs leaves out: %v", name, cpus, notes)
+			}
+		}
+	}
+}
+
+// TestQuickFitsThreeMinutes is about the measured time alone; what a trial costs
+// beside it is seen when it runs.
+func TestQuickFitsThreeMinutes(t *testing.T) {
+	p, _, err := Load("quick", Machine{CPUs: 2}, Overrides{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := len(experiment.Schedule(p, 1))
+	if d := time.Duration(n) * (p.Timing.RampUp + p.Timing.Window + 700*time.Millisecond); d > 3*time.Minute {
+		t.Errorf("%d trials take %v", n, d)
+	}
+}
+
+func TestPaperPlanHasThePapersCells(t *testing.T) {
+	p, _, err := Load("paper", Machine{CPUs: 4}, Overrides{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cells := map[string]int{}
+	for i := range p.Experiments {
+		cells[p.Experiments[i].Name] = len(p.Experiments[i].Cells())
+	}
+	// 7 message sizes; Table 1's five cases and the baseline as found; 1, 2, 4 CPUs; 1 to 7 NICs.
+	want := map[string]int{"affinity": 42, "smp": 21, "smp-scatter": 21, "nics": 49, "mtu": 4}
+	for name, n := range want {
+		if cells[name] != n {
+			t.Errorf("%s has %d cells, want %d", name, cells[name], n)
+		}
+	}
+}
+
+func TestOverridesReplaceLevelsAndDefaults(t *testing.T) {
+	o := Overrides{Levels: map[string][]string{"message_size": {"1KiB", "64KiB"}, "nics": {"3"}}, Replicates: 2, Window: 50 * time.Millisecond}
+	p, _, err := Load("affinity", Machine{CPUs: 2}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Replicates != 2 || p.Timing.Window != 50*time.Millisecond || p.Defaults["nics"] != "3" {
+		t.Errorf("overrides not in force: %+v", p)
+	}
+	if n := len(p.Experiments[0].Cells()); n != 12 {
+		t.Errorf("%d cells, want 6 at each of 2 message sizes", n)
+	}
+	for _, c := range p.Experiments[0].Cells() {
+		if c["message_size"] != "1024" && c["message_size"] != "65536" {
+			t.Errorf("cell %s", c.Key())
+		}
+	}
+}
+
+// TestBadPlansNameTheField holds each error against the words that must be in it.
+func TestBadPlansNameTheField(t *testing.T) {
+	const good = "name: x\nexperiments:\n  - name: a\n    factors: {nics: [1]}\n"
+	for _, tc := range []struct{ yaml, want string }{
+		{"name: [x", "1:"},
+		{good + "color: red\n", "color"},
+		{good + "window: fast\n", "window"},
+		{good + "window: 1ns\n", "window"},
+		{good + "replicates: 0\n", "replicates"},
+		{good + "replicates: many\n", "5:"},
+		{good + "stranger_limit: lots\n", "stranger_limit"},
+		{good + "defaults: {nics: 0}\n", "defaults.nics"},
+		{good + "defaults: {colour: red}\n", "colour"},
+		{strings.Replace(good, "[1]", "[1, 1]", 1), "twice"},
+		{strings.Replace(good, "[1]", "[[1]]", 1), "factors.nics"},
+		{strings.Replace(good, "[1]", "[]", 1), "experiments"},
+		{strings.Replace(good, "nics: [1]", "message_size: [8KB]", 1), "message_size"},
+		{strings.Replace(good, "nics: [1]", "affinity: [sideways]", 1), "affinity"},
+		{good + "    include: [{mtu: 9000}]\n", "include[0].mtu"},
+		{good + "    baseline: {mtu: 9000}\n", "baseline.mtu"},
+		{good + "  - name: a\n    factors: {nics: [1]}\n", "experiments[1].name"},
+		{"name: x\n", "experiments"},
+		{"", "name"},
+	} {
+		_, _, err := parse([]byte(tc.yaml), Machine{CPUs: 2}, Overrides{})
+		if err == nil {
+			t.Errorf("accepted:\n%s", tc.yaml)
+		} else if !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("error %q does not contain %q for:\n%s", err, tc.want, tc.yaml)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, name := range Names() {
+		data, err := Source(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, _, err := parse(data, Machine{CPUs: 2}, Overrides{})
+		if err != nil {
+			return
+		}
+		if err := p.Normalize(); err != nil {
+			t.Errorf("a plan that was accepted is not canonical: %v", err)
+		}
+	})
+}
