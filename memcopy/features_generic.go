@@ -1,0 +1,5 @@
+//go:build !amd64
+
+package memcopy
+
+func detect() cpu { return cpu{} }
