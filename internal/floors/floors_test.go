@@ -40,9 +40,11 @@ var rank = map[string]int{
 	"internal/experiment": 310,
 	"internal/study":      320,
 	// F4 tell
-	"internal/result": 400,
-	"internal/report": 410,
-	"internal/export": 410,
+	"internal/result":    400,
+	"internal/synthetic": 402,
+	"internal/analysis":  405,
+	"internal/report":    410,
+	"internal/export":    410,
 	// F5 faces
 	"internal/tui":   500,
 	"internal/cli":   510,
