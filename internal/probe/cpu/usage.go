@@ -26,6 +26,7 @@ const (
 	closureLimit = 0.005
 	tickLimit    = 0.05 // closure of sources that count ticks
 	costLimit    = 0.02
+	missedLimit  = 0.01
 )
 
 // maxStrangers is how many strangers a record names.

@@ -24,8 +24,7 @@ func (w *window) fromBPF() {
 		}
 	}
 	w.scale = map[int]float64{}
-	var events, dropped, anomalies uint64
-	var droppedNS int64
+	var sum bpf.CPU
 	for n, end := range w.b.snapshot.CPUs {
 		var start bpf.CPU
 		if n < len(w.a.snapshot.CPUs) {
@@ -41,10 +40,12 @@ func (w *window) fromBPF() {
 			continue // dead all the time
 		}
 		w.online += online
-		events += end.Events - start.Events
-		dropped += end.Dropped - start.Dropped
-		droppedNS += end.DroppedNS - start.DroppedNS
-		anomalies += end.Anomalies - start.Anomalies
+		sum.Events += end.Events - start.Events
+		sum.Dropped += end.Dropped - start.Dropped
+		sum.DroppedNS += end.DroppedNS - start.DroppedNS
+		sum.Anomalies += end.Anomalies - start.Anomalies
+		sum.Missed += end.Missed - start.Missed
+		sum.MissedNS += end.MissedNS - start.MissedNS
 
 		// The sum by process and the sum by class come by different ways.
 		idle := over[bpf.SoftIRQ] + over[bpf.IRQ]
@@ -56,7 +57,7 @@ func (w *window) fromBPF() {
 		w.cpu.Groups[groupIdleSoftIRQ] += idle * f
 		w.cpu.Groups[groupIdleBusy] += c.IdleBusy
 	}
-	w.warnBPF(events, dropped, droppedNS, anomalies)
+	w.warnBPF(&sum)
 }
 
 // classes makes one CPU's record, less steal; f is what is left of busy time.
@@ -79,18 +80,21 @@ func classes(n int, d [bpf.Classes]float64, kthread float64, own, all Ticks) (c 
 	}, f
 }
 
-func (w *window) warnBPF(events, dropped uint64, droppedNS int64, anomalies uint64) {
+func (w *window) warnBPF(s *bpf.CPU) {
 	if !w.b.idleTraced {
 		w.warn("idle-as-halted", "this kernel's idle loop has no cpu_idle tracepoint: all of the idle task's time counts as halted")
 	}
-	if dropped > 0 {
-		w.warn("processes-dropped", "the table of processes was full: %d switches with %.3f s belong to no process", dropped, float64(droppedNS)/1e9)
+	if s.Dropped > 0 {
+		w.warn("processes-dropped", "the table of processes was full: %d switches with %.3f s belong to no process", s.Dropped, float64(s.DroppedNS)/1e9)
 	}
-	if anomalies > events/1000 {
-		w.warn("anomalies", "%d of %d events did not fit the state of their CPU (a PREEMPT_RT kernel?)", anomalies, events)
+	if s.Anomalies > s.Events/1000 {
+		w.warn("anomalies", "%d of %d events did not fit the state of their CPU (a PREEMPT_RT kernel?)", s.Anomalies, s.Events)
 	}
-	if cost := float64(events) * eventCost / 1e9; cost > costLimit*w.online {
-		w.warn("probe-cost", "following %d events took about %.1f %% of the CPUs' time", events, 100*cost/w.online)
+	if share := float64(s.MissedNS) / 1e9 / w.online; share > missedLimit {
+		w.warn("switches-missed", "the kernel did not report %d switches; how %.1f %% of the CPUs' time divides around them is inferred", s.Missed, 100*share)
+	}
+	if cost := float64(s.Events) * eventCost / 1e9; cost > costLimit*w.online {
+		w.warn("probe-cost", "following %d events took about %.1f %% of the CPUs' time", s.Events, 100*cost/w.online)
 	}
 }
 

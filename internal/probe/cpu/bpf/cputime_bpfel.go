@@ -28,13 +28,17 @@ type cputimeCpu struct {
 	Softirq   uint32
 	Halted    uint32
 	Offline   uint32
-	Pad       uint32
+	Polling   uint32
+	Task      uint64
+	Exec      uint64
+	Stint     uint64
 	Events    uint64
 	Dropped   uint64
 	DroppedNs uint64
 	Deferred  uint64
 	Anomalies uint64
-	Pad2      [4]uint64
+	Missed    uint64
+	MissedNs  uint64
 }
 
 type cputimeProc struct {

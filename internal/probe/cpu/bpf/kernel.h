@@ -18,6 +18,7 @@ typedef __u16 __be16;
 typedef __u32 __be32;
 typedef __u32 __wsum;
 typedef _Bool bool;
+enum { false, true };
 
 /* include/uapi/linux/bpf.h */
 enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_ARRAY = 2 };
@@ -31,11 +32,16 @@ struct bpf_raw_tracepoint_args {
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
 #define PWR_EVENT_EXIT ((__u32)-1) /* include/trace/events/power.h */
 
+struct sched_entity {
+	__u64 sum_exec_runtime;
+} __attribute__((preserve_access_index));
+
 struct task_struct {
 	int tgid;
 	unsigned int flags;
 	struct task_struct *group_leader;
 	char comm[16];
+	struct sched_entity se;
 } __attribute__((preserve_access_index));
 
 enum cpuhp_state { /* include/linux/cpuhotplug.h */

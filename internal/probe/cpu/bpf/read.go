@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/stackmeter/stackmeter/internal/clock"
@@ -33,6 +34,8 @@ type CPU struct {
 	DroppedNS int64
 	Deferred  uint64 // interrupts charged to the softirq they came in, for want of a consistent state
 	Anomalies uint64 // events that did not fit the state
+	Missed    uint64 // switches that were not seen and had to be inferred
+	MissedNS  int64  // the lengths of the segments in which they lay
 }
 
 // Proc is what one process used on one CPU.
@@ -61,8 +64,11 @@ func (t *Tracer) Read() (*Snapshot, error) {
 	if t.memory == nil {
 		return nil, errors.New("the CPU time programs are closed")
 	}
-	s := &Snapshot{Time: clock.Now(), CPUs: make([]CPU, t.memory.n)}
 	running := make([]cputimeCpu, t.memory.n)
+	if err := t.refresh(running); err != nil {
+		return nil, err
+	}
+	s := &Snapshot{Time: clock.Now(), CPUs: make([]CPU, t.memory.n)}
 	for n := range running {
 		if err := t.readCPU(n, &running[n]); err != nil {
 			return nil, err
@@ -105,6 +111,26 @@ func (t *Tracer) Read() (*Snapshot, error) {
 	return s, nil
 }
 
+// stale is how long a segment may be in progress before a reading makes sure, by
+// an interrupt to that CPU, that it is what it seems to be.
+const stale = int64(time.Millisecond)
+
+// refresh looks at the CPUs that were without an event for long.
+func (t *Tracer) refresh(buf []cputimeCpu) error {
+	var old []int
+	now := clock.Now()
+	for n := range buf {
+		c := &buf[n]
+		if err := t.readCPU(n, c); err != nil {
+			return err
+		}
+		if c.Start != 0 && c.Class != uint32(Offline) && now-int64(c.Since) > stale {
+			old = append(old, n)
+		}
+	}
+	return t.seed(old)
+}
+
 // readCPU copies one CPU's state until the copy is consistent: the sequence
 // number even and the same at both ends, and the classes summing to the time
 // since the start (which also holds on machines that reorder stores).
@@ -134,6 +160,7 @@ func charge(c *cputimeCpu, now int64) CPU {
 	out := CPU{
 		Seen: c.Start != 0, Start: int64(c.Start), Events: c.Events, Dropped: c.Dropped,
 		DroppedNS: int64(c.DroppedNs), Deferred: c.Deferred, Anomalies: c.Anomalies,
+		Missed: c.Missed, MissedNS: int64(c.MissedNs),
 	}
 	if !out.Seen {
 		return out

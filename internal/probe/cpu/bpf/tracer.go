@@ -85,11 +85,15 @@ var attachments = []struct {
 	{cputimeProgOnIrqEntry, "ipi_entry", true},
 }
 
+// ErrPermission is wrapped when the caller may not load programs. (The verifier's
+// refusal is EACCES, which os.ErrPermission would match too.)
+var ErrPermission = unix.EPERM
+
 // ErrNoBTF is wrapped when the kernel has no type information.
 var ErrNoBTF = errors.New("the kernel has no BTF (/sys/kernel/btf/vmlinux)")
 
 // Load loads and attaches the programs and seeds the state of every CPU of
-// c.Online. The error wraps os.ErrPermission or ErrNoBTF where that is the
+// c.Online. The error wraps ErrPermission or ErrNoBTF where that is the
 // cause.
 func Load(c Config) (*Tracer, error) {
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
@@ -129,7 +133,7 @@ func load(c Config, traceIdle bool) (_ *Tracer, err error) {
 		}
 	}
 	coll, err := ebpf.NewCollection(spec)
-	if err != nil && !errors.Is(err, os.ErrPermission) {
+	if err != nil && !errors.Is(err, ErrPermission) {
 		// The one program with a relocation that an older kernel may refuse.
 		delete(spec.Programs, cputimeProgOnCpuhp)
 		coll, err = ebpf.NewCollection(spec)

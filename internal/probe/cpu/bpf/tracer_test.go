@@ -2,7 +2,6 @@ package bpf
 
 import (
 	"errors"
-	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -15,7 +14,7 @@ func open(t testing.TB) *Tracer {
 		online[i] = i
 	}
 	tr, err := Load(Config{Online: online, PollingStates: 1})
-	if errors.Is(err, os.ErrPermission) || errors.Is(err, ErrNoBTF) {
+	if errors.Is(err, ErrPermission) || errors.Is(err, ErrNoBTF) {
 		t.Skip("needs root and a kernel with BTF: ", err)
 	}
 	if err != nil {
