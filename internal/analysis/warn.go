@@ -54,7 +54,7 @@ func (a *analyzer) warnCells(e *Experiment) {
 		}
 	}
 	if most > 0 && most < need {
-		a.warn(e, nil, 0, "too-few-replicates", "at most %d replicates a cell: an interval of the median with %.0f %% confidence needs %d", most, 100*a.Confidence, need)
+		a.warn(e, nil, 0, "too-few-replicates", "at most %d replicates in a cell: an interval of the median with %.0f %% confidence needs %d", most, 100*a.Confidence, need)
 	}
 	if bad := sum(e, func(c *Cell) int { return c.Contaminated }); bad > 0 {
 		a.warn(e, nil, bad, "contaminated", "%d trials were disturbed by other processes; they were repeated and don't count", bad)

@@ -121,7 +121,7 @@ func (g *generator) add(experiment string, rep int, scaled float64, levels map[s
 	if g.Bad && g.rng.IntN(40) == 0 {
 		t := g.trial(experiment, rep, attempt, 0, levels)
 		t.Status, t.Error = trial.Failed, "flow 1: connect 10.77.1.1:7001: connection refused"
-		t.Flows, t.CPU = nil, trial.CPU{}
+		t.Flows, t.Knobs, t.CPU, t.ServiceDemand, t.ServerServiceDemand = nil, nil, trial.CPU{}, 0, 0
 		g.trials = append(g.trials, t)
 		attempt++
 	}

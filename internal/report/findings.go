@@ -1,0 +1,114 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/stackmeter/stackmeter/internal/analysis"
+)
+
+// findings are the study's answers in a sentence each, by the primary metric.
+// A finding claims only what its interval allows.
+func findings(r *analysis.Report) []string {
+	var out []string
+	for _, e := range r.Experiments {
+		if s := affinityFinding(e, r.Primary); s != "" {
+			out = append(out, e.Name+": "+s)
+		}
+		for _, s := range e.CPUs {
+			out = append(out, scalingFinding(e, s, r.Primary)...)
+		}
+		for _, s := range e.NICs {
+			out = append(out, scalingFinding(e, s, analysis.Throughput)...)
+		}
+		for _, c := range e.Contrasts {
+			out = append(out, contrastFinding(e, c, r.Primary)...)
+		}
+	}
+	return out
+}
+
+// affinityFinding counts rows, since a plan may have one or many.
+func affinityFinding(e *analysis.Experiment, m analysis.Metric) string {
+	if len(e.Affinity) == 0 {
+		return ""
+	}
+	if len(e.Affinity) == 1 {
+		row := e.Affinity[0]
+		s := interactionVerdict(e, row, m)
+		if c := row.Case("both", ""); c != nil && c.Gains[m] != nil && c.Gains[m].Verdict == analysis.More {
+			g := c.Gains[m].Unpaired
+			s += fmt.Sprintf(" BOTH against none: %+.1f %% [%+.1f, %+.1f].", 100*g.Value, 100*g.Lo, 100*g.Hi)
+		}
+		return s
+	}
+	count := map[analysis.Verdict]int{}
+	total := 0
+	for _, row := range e.Affinity {
+		if x := row.Interaction[m]; x != nil {
+			count[x.Verdict]++
+			total++
+		}
+	}
+	if total == 0 {
+		return "whether BOTH gains more than the sum of IRQ and PROCESS can't be told: a case is missing everywhere."
+	}
+	var parts []string
+	for _, k := range []struct {
+		v    analysis.Verdict
+		text string
+	}{
+		{analysis.More, "more than the sum of IRQ and PROCESS in %d"},
+		{analysis.Less, "less than the sum in %d"},
+		{analysis.NoDifference, "no difference seen in %d"},
+		{analysis.TooFew, "too few replicates to tell in %d"},
+	} {
+		if n := count[k.v]; n > 0 {
+			parts = append(parts, fmt.Sprintf(k.text, n))
+		}
+	}
+	return fmt.Sprintf("of %d rows, BOTH gains %s.", total, strings.Join(parts, ", "))
+}
+
+func scalingFinding(e *analysis.Experiment, s *analysis.Scaling, m analysis.Metric) []string {
+	last := s.Points[len(s.Points)-1]
+	f, eff := last.Factor[m], last.Efficiency[m]
+	if f == nil {
+		return nil
+	}
+	where := ""
+	if rest := restName(e, s.Rest); rest != "" {
+		where = rest + ": "
+	}
+	many, one := strings.ToUpper(s.Of[:len(s.Of)-1])+"s", strings.ToUpper(s.Of[:len(s.Of)-1])
+	return []string{fmt.Sprintf("%s: %s%d %s give %.2f [%.2f, %.2f] times %s of one %s, %.0f %% of the ideal.",
+		e.Name, where, last.N, many, f.Value, f.Lo, f.Hi, shortMetric(m), one, 100*eff.Value)}
+}
+
+func shortMetric(m analysis.Metric) string {
+	if m == analysis.Throughput {
+		return "the throughput"
+	}
+	return "the throughput scaled to CPU"
+}
+
+func contrastFinding(e *analysis.Experiment, c *analysis.Contrast, m analysis.Metric) []string {
+	var out []string
+	if c.Baseline == nil {
+		return nil
+	}
+	for _, a := range c.Against {
+		g := a.Gains[m]
+		if g == nil {
+			continue
+		}
+		u := g.Unpaired
+		verdict := fmt.Sprintf("%+.1f %% [%+.1f, %+.1f]", 100*u.Value, 100*u.Lo, 100*u.Hi)
+		switch g.Verdict {
+		case analysis.NoDifference, analysis.TooFew:
+			verdict = string(g.Verdict) + " (" + verdict + ")"
+		}
+		out = append(out, fmt.Sprintf("%s: %s against %s: %s.", e.Name, cellName(e, a.Cell.Levels), cellName(e, c.Baseline.Levels), verdict))
+	}
+	return out
+}
