@@ -80,13 +80,12 @@ type Config struct {
 	Engine       string
 }
 
-// Default is the paper's workload on today's rig: 64 KiB socket buffers,
-// TCP_NODELAY, MTU 1500, real frames.
-func Default() Config {
-	return Config{
-		NICs: 1, MessageBytes: 8192, MTU: 1500, Affinity: AffinityNone, Unpinned: Scatter, Client: ClientUnpinned,
-		FlowsPerNIC: 1, Model: load.Process, SocketBuffer: 64 << 10, NoDelay: true, Congestion: "cubic", GRO: true, Engine: "kernel",
-	}
+// defaultLevels are the paper's workload on today's rig: 64 KiB socket buffers,
+// TCP_NODELAY, MTU 1500, real frames. CPUs not named here are all in use.
+var defaultLevels = Levels{
+	"nics": "1", "message_size": "8192", "mtu": "1500", "affinity": "none", "unpinned": "scatter", "client": "as-found",
+	"flows_per_nic": "1", "model": "process", "socket_buffer": "65536", "nodelay": "on", "congestion": "cubic",
+	"gro": "on", "tso": "off", "engine": "kernel",
 }
 
 // Factor is something that a plan may vary. Set reads a level into a

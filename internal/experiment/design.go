@@ -4,29 +4,21 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"slices"
-	"strings"
+
+	"github.com/stackmeter/stackmeter/internal/trial"
 )
 
 // Levels is a cell of a design: one level for each factor of the experiment.
 type Levels map[string]string
 
-// Key is the cell as text, factors in alphabetical order: "affinity=both,nics=2".
-func (l Levels) Key() string {
-	var b strings.Builder
-	for i, name := range slices.Sorted(maps.Keys(l)) {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(name + "=" + l[name])
-	}
-	return b.String()
-}
+// Key names the cell in records: "affinity=both,nics=2".
+func (l Levels) Key() string { return trial.Cell(l) }
 
-// Config is the configuration of the cell: defaults, then the cell's levels.
+// Config is the configuration of the cell: the house's defaults, the plan's, then
+// the cell's levels.
 func (l Levels) Config(defaults Levels) (Config, error) {
-	c := Default()
-	for _, from := range []Levels{defaults, l} {
+	var c Config
+	for _, from := range []Levels{defaultLevels, defaults, l} {
 		for name, level := range from {
 			f, err := FindFactor(name)
 			if err != nil {

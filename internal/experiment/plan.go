@@ -40,16 +40,18 @@ type Experiment struct {
 	Factors  []FactorLevels `json:"factors"`
 	Include  []Levels       `json:"include,omitempty"` // cells beside the full factorial
 	Baseline Levels         `json:"baseline,omitempty"`
+	Exclude  []Levels       `json:"exclude,omitempty"` // cells that the hosts at hand can't do, see Bench.Fit
 }
 
-// Cells are the full factorial and the included cells, each once.
+// Cells are the full factorial and the included cells, each once, less the
+// excluded.
 func (e *Experiment) Cells() []Levels {
-	cells := FullFactorial(e.Factors)
 	seen := map[string]bool{}
-	for _, c := range cells {
+	for _, c := range e.Exclude {
 		seen[c.Key()] = true
 	}
-	for _, c := range e.Include {
+	var cells []Levels
+	for _, c := range slices.Concat(FullFactorial(e.Factors), e.Include) {
 		if !seen[c.Key()] {
 			seen[c.Key()] = true
 			cells = append(cells, c)
@@ -81,6 +83,10 @@ func (p *Plan) Normalize() error {
 	case len(p.Experiments) == 0:
 		return errors.New("experiments: none, want at least one")
 	}
+	// A record is read without this program: it states every factor.
+	all := maps.Clone(defaultLevels)
+	maps.Copy(all, p.Defaults)
+	p.Defaults = all
 	if err := canonical("defaults", p.Defaults); err != nil {
 		return err
 	}
@@ -101,6 +107,18 @@ func (p *Plan) Normalize() error {
 		}
 	}
 	return nil
+}
+
+// maxCells bounds an experiment.
+const maxCells = 10_000
+
+// size is the number of cells of the full factorial, without making them.
+func (e *Experiment) size() int {
+	n := 1
+	for _, f := range e.Factors {
+		n = min(n*len(f.Levels), maxCells+1)
+	}
+	return n
 }
 
 func (e *Experiment) normalize() error {
@@ -125,6 +143,9 @@ func (e *Experiment) normalize() error {
 			}
 			f.Levels[j] = one[f.Name]
 		}
+	}
+	if e.size() > maxCells {
+		return fmt.Errorf("factors: over %d cells", maxCells)
 	}
 	var include []Levels
 	for i, c := range e.Include {

@@ -36,10 +36,9 @@ type Link struct {
 func Plan(n int) []Link {
 	links := make([]Link, n)
 	for i := range links {
-		name := fmt.Sprintf("sm%d", i)
 		links[i] = Link{
-			Server: NIC{name, netip.AddrFrom4([4]byte{198, 18, byte(i), 1})},
-			Client: NIC{name, netip.AddrFrom4([4]byte{198, 18, byte(i), 2})},
+			Server: NIC{fmt.Sprintf("srv%d", i), netip.AddrFrom4([4]byte{198, 18, byte(i), 1})},
+			Client: NIC{fmt.Sprintf("cli%d", i), netip.AddrFrom4([4]byte{198, 18, byte(i), 2})},
 		}
 	}
 	return links

@@ -1,0 +1,117 @@
+// Package agent puts hosts to work. An agent is a process on a host, real or
+// in a namespace; a controller speaks to it over one control connection. In a session it
+// configures NICs and CPUs, runs one end of the load, measures the window and, when the session ends,
+// for whatever reason, puts everything back and ends what it started. One session at a time.
+package agent
+
+import (
+	"encoding/json"
+	"net/netip"
+	"time"
+
+	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/trial"
+)
+
+// Protocol is the version of the control protocol. Both sides must speak the
+// same one.
+const Protocol = 1
+
+// Hello is what an agent says of itself and its host.
+type Hello struct {
+	Protocol int             `json:"protocol"`
+	Version  string          `json:"version"`
+	PID      int             `json:"pid"`
+	CPUs     []int           `json:"cpus"`           // online and allowed to this process
+	Host     json.RawMessage `json:"host"`           // facts, see package host
+	Lost     []Limit         `json:"lost,omitempty"` // what this host cannot do, and why
+}
+
+// Limit is something that a host cannot do.
+type Limit struct {
+	What string `json:"what"` // "cpu-hotplug", "irq-affinity", "cpu-time-bpf", ...
+	Why  string `json:"why"`
+	Mend string `json:"mend,omitempty"`
+}
+
+// NICSettings is how a NIC is to be. Zero values leave a setting as found.
+type NICSettings struct {
+	Name     string          `json:"name"`
+	MTU      int             `json:"mtu,omitempty"`
+	Features map[string]bool `json:"features,omitempty"` // gro, tso, gso, ...: see package knob
+	Threaded bool            `json:"threaded,omitempty"` // receive work in kernel threads, one per queue, where the NIC has no interrupt to steer
+}
+
+// Configure is the settings of a host for a trial. CPUs, where not nil, are the
+// ones in use; the others are taken offline, or avoided where they can't be.
+type Configure struct {
+	CPUs []int         `json:"cpus,omitempty"`
+	NICs []NICSettings `json:"nics,omitempty"`
+}
+
+// Configured is what is in force, read back.
+type Configured struct {
+	Knobs    []trial.Knob    `json:"knobs"`
+	Warnings []trial.Warning `json:"warnings,omitempty"`
+	// Confine, where not nil, is the CPUs to which [Place] must confine what is not
+	// pinned, because the others could not be taken offline.
+	Confine []int `json:"confine,omitempty"`
+}
+
+// Prepared is the load as it stands ready.
+type Prepared struct {
+	Ports map[int]uint16 `json:"ports,omitempty"` // flow -> port, of a receiver
+	PIDs  []int          `json:"pids"`            // worker processes
+}
+
+// Connect tells senders where to; receivers get no address.
+type Connect struct {
+	To map[int]netip.AddrPort `json:"to,omitempty"`
+}
+
+// Place fixes where work runs, once the flows are connected.
+type Place struct {
+	IRQ     map[string]int `json:"irq,omitempty"`     // NIC -> CPU of its receive work
+	Scatter *Scatter       `json:"scatter,omitempty"` // what is moved about
+	Confine []int          `json:"confine,omitempty"` // see [Configured]
+}
+
+// Scatter moves things to a random CPU of a set, each on its own, every period.
+type Scatter struct {
+	CPUs   []int         `json:"cpus"`
+	Period time.Duration `json:"period_nanoseconds"`
+	Flows  bool          `json:"flows"` // the load's threads that are not pinned
+	NICs   []string      `json:"nics"`  // receive work of these NICs
+}
+
+// Placed is where work runs, read back.
+type Placed struct {
+	Knobs   []trial.Knob `json:"knobs"`
+	NICWork []int        `json:"nic_work,omitempty"` // processes (kernel threads) that do the NICs' receive work
+}
+
+// Measure asks for one window.
+type Measure struct {
+	Window load.Window      `json:"window"`
+	Groups map[string][]int `json:"groups"` // processes by group (see trial.CPU)
+	CPU    bool             `json:"cpu"`    // measure CPU time
+}
+
+// Measured is what one host saw in the window.
+type Measured struct {
+	Started  time.Time         `json:"started"`
+	Seconds  float64           `json:"seconds"`
+	Flows    []load.Count      `json:"flows"`
+	CPU      trial.CPU         `json:"cpu"`
+	Counters map[string]uint64 `json:"counters,omitempty"`
+	Knobs    []trial.Knob      `json:"knobs,omitempty"`
+	Warnings []trial.Warning   `json:"warnings,omitempty"`
+}
+
+// Stopped is how the flows ended.
+type Stopped struct {
+	Ends []load.End `json:"ends"`
+}
+
+// none is the params or result of a call that has none.
+type none struct{}

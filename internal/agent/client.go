@@ -1,0 +1,129 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/stackmeter/stackmeter/internal/load"
+)
+
+// Client is a controller's end of a session with the agent of one host. Calls
+// are made one at a time. When a call's context ends the session ends with it, and
+// the agent puts its host back.
+type Client struct {
+	Name string // "server", "client", or the host's address
+	conn net.Conn
+	wait func() error // waits for an agent that we started ourselves
+	pid  int
+}
+
+// NewClient speaks to an agent over conn, which it owns.
+func NewClient(name string, conn net.Conn) *Client {
+	return &Client{Name: name, conn: conn, wait: func() error { return nil }}
+}
+
+// Close ends the session. For an agent that was started for it, it waits until
+// the host is put back and returns what could not be.
+func (c *Client) Close() error {
+	c.conn.Close()
+	return c.wait()
+}
+
+func (c *Client) call(ctx context.Context, method string, params, result any) error {
+	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
+	defer stop()
+	err := c.exchange(method, params, result)
+	var said *Error
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.As(err, &said):
+		return fmt.Errorf("%s: %w", c.Name, err)
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%s: the agent hung up in the call %q", c.Name, method)
+	}
+	return fmt.Errorf("%s: call %q: %w", c.Name, method, err)
+}
+
+func (c *Client) exchange(method string, params, result any) error {
+	raw, err := json.Marshal(params)
+	if err != nil {
+		return err
+	}
+	if err := writeFrame(c.conn, request{Method: method, Params: raw}, maxRequest); err != nil {
+		return err
+	}
+	var r response
+	if err := readFrame(c.conn, &r, maxResponse); err != nil {
+		return err
+	}
+	if r.Error != nil {
+		return r.Error
+	}
+	return json.Unmarshal(r.Result, result)
+}
+
+func invoke[R any](ctx context.Context, c *Client, method string, params any) (R, error) {
+	var r R
+	err := c.call(ctx, method, params, &r)
+	return r, err
+}
+
+// Hello introduces the agent; it must be the first call.
+func (c *Client) Hello(ctx context.Context) (Hello, error) {
+	h, err := invoke[Hello](ctx, c, "hello", none{})
+	if err == nil && h.Protocol != Protocol {
+		err = fmt.Errorf("%s: the agent speaks protocol %d, this program %d: install the same version on both", c.Name, h.Protocol, Protocol)
+	}
+	return h, err
+}
+
+// Configure sets the host's NICs and CPUs and returns what is in force.
+func (c *Client) Configure(ctx context.Context, p Configure) (Configured, error) {
+	return invoke[Configured](ctx, c, "configure", p)
+}
+
+// Prepare starts the workers of this host's part of the load.
+func (c *Client) Prepare(ctx context.Context, s load.Spec) (Prepared, error) {
+	return invoke[Prepared](ctx, c, "prepare", s)
+}
+
+// Connect makes the data connections.
+func (c *Client) Connect(ctx context.Context, p Connect) error {
+	_, err := invoke[none](ctx, c, "connect", p)
+	return err
+}
+
+// Place fixes where work runs.
+func (c *Client) Place(ctx context.Context, p Place) (Placed, error) {
+	return invoke[Placed](ctx, c, "place", p)
+}
+
+// Go starts the load.
+func (c *Client) Go(ctx context.Context) error {
+	_, err := invoke[none](ctx, c, "go", none{})
+	return err
+}
+
+// Measure measures one window and returns when it has closed.
+func (c *Client) Measure(ctx context.Context, m Measure) (Measured, error) {
+	return invoke[Measured](ctx, c, "measure", m)
+}
+
+// Stop ends the load; senders first.
+func (c *Client) Stop(ctx context.Context, grace time.Duration) (Stopped, error) {
+	return invoke[Stopped](ctx, c, "stop", stopParams{Grace: grace})
+}
+
+// Release ends the workers and lets go of what was placed; settings stay.
+func (c *Client) Release(ctx context.Context) error {
+	_, err := invoke[none](ctx, c, "release", none{})
+	return err
+}

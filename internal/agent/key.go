@@ -1,0 +1,113 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"strings"
+	"time"
+)
+
+// Key is a secret that a controller and its agents share. Both ends derive the
+// same certificate from it and accept no other, so that only those who hold the key
+// speak to each other, over TLS 1.3.
+type Key [32]byte
+
+// NewKey returns a new random key.
+func NewKey() Key {
+	var k Key
+	rand.Read(k[:]) // never fails (crypto/rand)
+	return k
+}
+
+// String is the key as its file holds it.
+func (k Key) String() string { return hex.EncodeToString(k[:]) }
+
+// ReadKey reads a key file. A file that others can read is refused.
+func ReadKey(path string) (Key, error) {
+	var k Key
+	info, err := os.Stat(path)
+	if err != nil {
+		return k, fmt.Errorf("key file: %w; make one with `stackmeter keys new %s` and copy it to the other host", err, path)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return k, fmt.Errorf("key file %s can be read by others (mode %v): chmod 600 %s", path, info.Mode().Perm(), path)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return k, fmt.Errorf("key file: %w", err)
+	}
+	raw, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(raw) != len(k) {
+		return k, fmt.Errorf("key file %s: want %d hexadecimal digits; make one with `stackmeter keys new`", path, hex.EncodedLen(len(k)))
+	}
+	copy(k[:], raw)
+	return k, nil
+}
+
+// config is the TLS configuration of either end.
+func (k Key) config() (*tls.Config, error) {
+	seed, err := hkdf.Key(sha256.New, k[:], nil, "stackmeter agent certificate v1", ed25519.SeedSize)
+	if err != nil {
+		return nil, err
+	}
+	private := ed25519.NewKeyFromSeed(seed)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		// The hosts' clocks may be wrong; the key alone decides.
+		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<40, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		return nil, fmt.Errorf("derive the certificate: %w", err)
+	}
+	own := private.Public().(ed25519.PublicKey)
+	return &tls.Config{
+		MinVersion:   tls.VersionTLS13,
+		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: private}},
+		ClientAuth:   tls.RequireAnyClientCert,
+		// The chain and the name mean nothing here; VerifyConnection compares the
+		// public key, on both ends, and TLS has proved that the peer holds its private part.
+		InsecureSkipVerify: true,
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if len(s.PeerCertificates) > 0 {
+				if theirs, ok := s.PeerCertificates[0].PublicKey.(ed25519.PublicKey); ok && bytes.Equal(theirs, own) {
+					return nil
+				}
+			}
+			return errWrongKey
+		},
+		SessionTicketsDisabled: true,
+	}, nil
+}
+
+var errWrongKey = errors.New("the other end does not hold this key")
+
+// handshakeTimeout bounds what a stranger can hold open.
+const handshakeTimeout = 5 * time.Second
+
+// Dial opens a session with the agent at addr ("host:port").
+func Dial(ctx context.Context, addr string, key Key) (*Client, error) {
+	config, err := key.config()
+	if err != nil {
+		return nil, err
+	}
+	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: handshakeTimeout}, Config: config}
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("agent at %s: %w; is `stackmeter serve` running there, with the same key?", addr, err)
+	}
+	return NewClient(addr, conn), nil
+}

@@ -1,0 +1,104 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stackmeter/stackmeter/internal/load"
+)
+
+// stopParams are the params of the call "stop".
+type stopParams struct {
+	Grace time.Duration `json:"grace_nanoseconds"` // how long flows have to end by themselves
+}
+
+// errNoLoad answers a call that needs a prepared load.
+var errNoLoad = &Error{Code: "bad-request", Text: "no load is prepared"}
+
+func (s *session) prepare(ctx context.Context, spec load.Spec) (Prepared, error) {
+	if s.pool != nil {
+		return Prepared{}, &Error{Code: "bad-request", Text: "a load is prepared already: release it first"}
+	}
+	if err := s.options.Limits.check(spec); err != nil {
+		return Prepared{}, err
+	}
+	pool, err := load.Start(ctx, spec)
+	if err != nil {
+		return Prepared{}, err
+	}
+	ports, err := pool.Ports(ctx)
+	if err != nil {
+		pool.Close()
+		return Prepared{}, err
+	}
+	s.pool, s.spec = pool, spec
+	return Prepared{Ports: ports, PIDs: pool.PIDs()}, nil
+}
+
+func (s *session) connect(ctx context.Context, c Connect) (none, error) {
+	if s.pool == nil {
+		return none{}, errNoLoad
+	}
+	return none{}, s.pool.Connect(ctx, c.To)
+}
+
+func (s *session) start(ctx context.Context, _ none) (none, error) {
+	if s.pool == nil {
+		return none{}, errNoLoad
+	}
+	return none{}, s.pool.Go(ctx)
+}
+
+func (s *session) stop(ctx context.Context, p stopParams) (Stopped, error) {
+	if s.pool == nil {
+		return Stopped{}, errNoLoad
+	}
+	ends, err := s.pool.Stop(ctx, min(max(p.Grace, 0), 10*time.Second))
+	return Stopped{Ends: ends}, err
+}
+
+func (s *session) release(context.Context, none) (none, error) {
+	if s.scatter != nil {
+		s.scatter.end()
+		s.scatter = nil
+	}
+	if s.pool != nil {
+		s.pool.Close()
+		s.pool = nil
+	}
+	return none{}, s.unplace()
+}
+
+// Limits bound what a controller can make this host do. The agent holds to
+// them whatever the controller asks.
+type Limits struct {
+	Flows    int           // at most
+	Lifetime time.Duration // of a load, at most
+	Memory   int64         // bytes of message buffers, at most
+}
+
+// DefaultLimits are those of a host that lends itself to a study.
+func DefaultLimits() Limits {
+	return Limits{Flows: load.MaxFlows, Lifetime: load.MaxDuration, Memory: 1 << 30}
+}
+
+func (l Limits) check(spec load.Spec) error {
+	var memory int64
+	for _, f := range spec.Flows {
+		memory += int64(f.MessageBytes)
+	}
+	var err error
+	switch {
+	case len(spec.Flows) > l.Flows:
+		err = fmt.Errorf("flows: %d, this agent allows %d", len(spec.Flows), l.Flows)
+	case spec.Lifetime > l.Lifetime:
+		err = fmt.Errorf("lifetime: %v, this agent allows %v", spec.Lifetime, l.Lifetime)
+	case memory > l.Memory:
+		err = fmt.Errorf("message buffers of %d bytes, this agent allows %d", memory, l.Memory)
+	default:
+		return nil
+	}
+	return &Error{Code: "bad-request", Text: errors.Join(errors.New("over a limit of the agent"), err).Error()}
+}

@@ -1,0 +1,270 @@
+package experiment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/stackmeter/stackmeter/internal/agent"
+	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/rig"
+	"github.com/stackmeter/stackmeter/internal/trial"
+)
+
+// scatterPeriod is how often unpinned work is moved to a random CPU under
+// [Scatter]: about the length of a scheduling quantum in 2002.
+const scatterPeriod = 10 * time.Millisecond
+
+// stopGrace is how long flows have to end by themselves after a window.
+const stopGrace = 2 * time.Second
+
+// Bench is a server and a client host with links between them, ready for
+// trials. On one machine both agents see the same CPUs.
+type Bench struct {
+	Kind        string // "veth" or "hosts"
+	Server      *agent.Client
+	Client      *agent.Client
+	ServerHello agent.Hello
+	ClientHello agent.Hello
+	Links       []rig.Link
+}
+
+// Close ends both agents, which put their hosts back. The error says what they
+// could not.
+func (b *Bench) Close() error {
+	var errs []error
+	for _, c := range []*agent.Client{b.Client, b.Server} {
+		if c != nil {
+			errs = append(errs, c.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// OneMachine reports whether both ends share their CPUs.
+func (b *Bench) OneMachine() bool { return b.Kind == "veth" }
+
+// Trial runs one trial. The record is filled as far as the trial came; the
+// error, where not nil, also stands in it.
+func (b *Bench) Trial(ctx context.Context, c Config, t Timing) (trial.Trial, error) {
+	rec := trial.Trial{Schema: trial.SchemaVersion, Status: trial.OK, Started: time.Now()}
+	err := b.run(ctx, c, t, &rec)
+	if err != nil {
+		rec.Status, rec.Error = trial.Failed, err.Error()
+	}
+	return rec, err
+}
+
+func (b *Bench) run(ctx context.Context, c Config, t Timing, rec *trial.Trial) (err error) {
+	if c.NICs > len(b.Links) {
+		return fmt.Errorf("nics: %d, the rig has %d", c.NICs, len(b.Links))
+	}
+	cpus, err := b.cpus(c)
+	if err != nil {
+		return err
+	}
+	set, err := b.configure(ctx, c, cpus, rec)
+	if err != nil {
+		return err
+	}
+	server, client := b.specs(c, t, cpus)
+	defer func() {
+		for _, a := range []*agent.Client{b.Client, b.Server} {
+			if ctx.Err() == nil {
+				err = errors.Join(err, a.Release(ctx))
+			}
+		}
+	}()
+	ready, err := b.Server.Prepare(ctx, server)
+	if err != nil {
+		return err
+	}
+	sending, err := b.Client.Prepare(ctx, client)
+	if err != nil {
+		return err
+	}
+	if err := b.connect(ctx, server, ready.Ports); err != nil {
+		return err
+	}
+	groups := map[string][]int{"server": ready.PIDs, "tool": {os.Getpid(), b.Server.PID(), b.Client.PID()}}
+	placed, err := b.place(ctx, c, cpus, set.Confine)
+	if err != nil {
+		return err
+	}
+	groups["server"] = append(groups["server"], placed[0].NICWork...)
+	if b.OneMachine() {
+		groups["client"] = append(sending.PIDs, placed[1].NICWork...)
+	}
+	for _, p := range placed {
+		rec.Knobs = append(rec.Knobs, p.Knobs...)
+	}
+	if err := errors.Join(b.Server.Go(ctx), b.Client.Go(ctx)); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(t.RampUp):
+	}
+	m, err := b.Server.Measure(ctx, agent.Measure{
+		Window: load.Window{Length: t.Window, Interval: t.Interval}, Groups: groups, CPU: true,
+	})
+	if err != nil {
+		return err
+	}
+	sent, err := b.Client.Stop(ctx, stopGrace)
+	if err != nil {
+		return err
+	}
+	received, err := b.Server.Stop(ctx, stopGrace)
+	if err != nil {
+		return err
+	}
+	fill(rec, c, server, client, m, sent.Ends, received.Ends)
+	return nil
+}
+
+// cpus are the CPUs in use.
+func (b *Bench) cpus(c Config) ([]int, error) {
+	all := b.ServerHello.CPUs
+	if c.CPUs == 0 {
+		return all, nil
+	}
+	if c.CPUs > len(all) {
+		return nil, fmt.Errorf("cpus: %d, the server has %d to use", c.CPUs, len(all))
+	}
+	return all[:c.CPUs], nil
+}
+
+func (b *Bench) configure(ctx context.Context, c Config, cpus []int, rec *trial.Trial) (agent.Configured, error) {
+	server, client := agent.Configure{CPUs: cpus}, agent.Configure{}
+	for _, l := range b.Links[:c.NICs] {
+		server.NICs = append(server.NICs, agent.NICSettings{
+			Name: l.Server.Name, MTU: c.MTU, Threaded: true, Features: map[string]bool{"gro": c.GRO},
+		})
+		if b.OneMachine() {
+			client.NICs = append(client.NICs, agent.NICSettings{
+				Name: l.Client.Name, MTU: c.MTU, Threaded: true, Features: map[string]bool{"gro": true, "tso": c.TSO, "gso": c.TSO},
+			})
+		}
+	}
+	set, err := b.Server.Configure(ctx, server)
+	if err != nil {
+		return set, err
+	}
+	rec.Knobs = append(rec.Knobs, set.Knobs...)
+	rec.Warnings = append(rec.Warnings, set.Warnings...)
+	if !b.OneMachine() {
+		return set, nil
+	}
+	there, err := b.Client.Configure(ctx, client)
+	rec.Knobs = append(rec.Knobs, there.Knobs...)
+	rec.Warnings = append(rec.Warnings, there.Warnings...)
+	return set, err
+}
+
+// specs are the two ends of the load.
+func (b *Bench) specs(c Config, t Timing, cpus []int) (server, client load.Spec) {
+	server = load.Spec{
+		Role: load.Receive, Workload: "tcp_stream", Engine: c.Engine, Model: c.Model,
+		Lifetime: t.RampUp + t.Window + time.Minute,
+	}
+	client = server
+	client.Role = load.Send
+	for nic, l := range b.Links[:c.NICs] {
+		for range c.FlowsPerNIC {
+			f := load.FlowSpec{
+				ID: len(server.Flows), NIC: nic, Token: load.NewToken(), Local: netip.AddrPortFrom(l.Server.Addr, 0),
+				MessageBytes: c.MessageBytes, SendBufferBytes: c.SocketBuffer, ReceiveBufferBytes: c.SocketBuffer,
+				NoDelay: c.NoDelay, Congestion: c.Congestion, CPU: processCPU(c, nic, cpus),
+			}
+			server.Flows = append(server.Flows, f)
+			f.Local = netip.AddrPort{}
+			if l.Client.Addr.IsValid() {
+				f.Local = netip.AddrPortFrom(l.Client.Addr, 0)
+			}
+			f.CPU = -1
+			if b.OneMachine() {
+				f.CPU = clientCPU(c, nic, cpus)
+			}
+			client.Flows = append(client.Flows, f)
+		}
+	}
+	return server, client
+}
+
+// irqCPU is the CPU of NIC nic's receive work, -1 where it is not pinned.
+func irqCPU(c Config, nic int, cpus []int) int {
+	if !c.Affinity.PinsIRQ() {
+		return -1
+	}
+	return cpus[nic%len(cpus)]
+}
+
+// processCPU is the CPU of the server process of NIC nic, -1 where it is not
+// pinned.
+func processCPU(c Config, nic int, cpus []int) int {
+	switch {
+	case !c.Affinity.PinsProcess():
+		return -1
+	case c.Affinity == AffinityOpposite:
+		return cpus[(nic+1)%len(cpus)]
+	}
+	return cpus[nic%len(cpus)]
+}
+
+// clientCPU is the CPU of the client's process and receive work of NIC nic, -1
+// where they are not pinned.
+func clientCPU(c Config, nic int, cpus []int) int {
+	switch c.Client {
+	case ClientSame:
+		return cpus[nic%len(cpus)]
+	case ClientOpposite:
+		return cpus[(nic+1)%len(cpus)]
+	}
+	return -1
+}
+
+func (b *Bench) connect(ctx context.Context, server load.Spec, ports map[int]uint16) error {
+	to := map[int]netip.AddrPort{}
+	for _, f := range server.Flows {
+		to[f.ID] = netip.AddrPortFrom(f.Local.Addr(), ports[f.ID])
+	}
+	accepted := make(chan error, 1)
+	go func() { accepted <- b.Server.Connect(ctx, agent.Connect{}) }()
+	return errors.Join(b.Client.Connect(ctx, agent.Connect{To: to}), <-accepted)
+}
+
+// place fixes where work runs on the server (0) and on the client (1).
+func (b *Bench) place(ctx context.Context, c Config, cpus, confine []int) (placed [2]agent.Placed, err error) {
+	server := agent.Place{IRQ: map[string]int{}, Confine: confine}
+	client := server
+	client.IRQ = map[string]int{}
+	var serverNICs, clientNICs []string
+	for nic, l := range b.Links[:c.NICs] {
+		if cpu := irqCPU(c, nic, cpus); cpu >= 0 {
+			server.IRQ[l.Server.Name] = cpu
+		} else {
+			serverNICs = append(serverNICs, l.Server.Name)
+		}
+		if cpu := clientCPU(c, nic, cpus); cpu >= 0 {
+			client.IRQ[l.Client.Name] = cpu
+		} else {
+			clientNICs = append(clientNICs, l.Client.Name)
+		}
+	}
+	if c.Unpinned == Scatter && len(cpus) > 1 {
+		server.Scatter = &agent.Scatter{CPUs: cpus, Period: scatterPeriod, Flows: !c.Affinity.PinsProcess(), NICs: serverNICs}
+		if c.Client == ClientUnpinned {
+			client.Scatter = &agent.Scatter{CPUs: cpus, Period: scatterPeriod, Flows: true, NICs: clientNICs}
+		}
+	}
+	if placed[0], err = b.Server.Place(ctx, server); err != nil || !b.OneMachine() {
+		return placed, err
+	}
+	placed[1], err = b.Client.Place(ctx, client)
+	return placed, err
+}

@@ -1,0 +1,121 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/stackmeter/stackmeter/internal/agent"
+	"github.com/stackmeter/stackmeter/internal/rig"
+	"github.com/stackmeter/stackmeter/internal/trial"
+)
+
+// VethBench builds the built-in rig with as many NICs as the plan needs. The
+// caller closes it.
+func VethBench(ctx context.Context, p *Plan) (b *Bench, err error) {
+	n, err := p.MaxNICs()
+	if err != nil {
+		return nil, err
+	}
+	b = &Bench{Kind: "veth", Links: rig.Plan(n)}
+	defer func() {
+		if err != nil {
+			_ = b.Close() // nothing was set yet
+			b = nil
+		}
+	}()
+	if b.Server, err = agent.Spawn("server", agent.InNamespace); err != nil {
+		return b, err
+	}
+	if b.Client, err = agent.Spawn("client", agent.InNamespace); err != nil {
+		return b, err
+	}
+	if err = b.hello(ctx); err != nil {
+		return b, err
+	}
+	return b, rig.Veth(b.Server.PID(), b.Client.PID(), b.Links)
+}
+
+// HostsBench makes this machine the server on the given NICs, and the agent at
+// peer the client. The peer's routes decide through which of its NICs each flow leaves.
+func HostsBench(ctx context.Context, nics []rig.NIC, peer string, key agent.Key) (b *Bench, err error) {
+	b = &Bench{Kind: "hosts"}
+	for _, nic := range nics {
+		b.Links = append(b.Links, rig.Link{Server: nic, Client: rig.NIC{Addr: netip.Addr{}}})
+	}
+	defer func() {
+		if err != nil {
+			_ = b.Close() // nothing was set yet
+			b = nil
+		}
+	}()
+	if b.Server, err = agent.Spawn("server", agent.OnHost); err != nil {
+		return b, err
+	}
+	if b.Client, err = agent.Dial(ctx, peer, key); err != nil {
+		return b, err
+	}
+	return b, b.hello(ctx)
+}
+
+func (b *Bench) hello(ctx context.Context) (err error) {
+	if b.ServerHello, err = b.Server.Hello(ctx); err != nil {
+		return err
+	}
+	b.ClientHello, err = b.Client.Hello(ctx)
+	return err
+}
+
+// MaxNICs is the largest number of NICs that any cell of the plan uses.
+func (p *Plan) MaxNICs() (int, error) {
+	most := 0
+	for i := range p.Experiments {
+		for _, cell := range p.Experiments[i].Cells() {
+			c, err := cell.Config(p.Defaults)
+			if err != nil {
+				return 0, err
+			}
+			most = max(most, c.NICs)
+		}
+	}
+	return most, nil
+}
+
+// Fit takes out of the plan what these hosts cannot do and says what it took
+// and why.
+func (b *Bench) Fit(p *Plan) []trial.Warning {
+	var out []trial.Warning
+	lost := map[string]agent.Limit{}
+	for _, l := range b.ServerHello.Lost {
+		lost[l.What] = l
+		out = append(out, trial.Warning{Code: "lost-" + l.What, Text: fmt.Sprintf("%s: %s; %s", l.What, l.Why, l.Mend)})
+	}
+	for i := range p.Experiments {
+		e := &p.Experiments[i]
+		e.Exclude = nil
+		for _, l := range e.Cells() {
+			c, err := l.Config(p.Defaults)
+			if err != nil {
+				continue // Normalize has refused such a plan
+			}
+			if why := b.unfit(c, lost); why != "" {
+				e.Exclude = append(e.Exclude, l)
+				out = append(out, trial.Warning{Code: "left-out", Text: fmt.Sprintf("%s %s left out: %s", e.Name, l.Key(), why)})
+			}
+		}
+	}
+	p.Experiments = slices.DeleteFunc(p.Experiments, func(e Experiment) bool { return len(e.Cells()) == 0 })
+	return out
+}
+
+// unfit says why a configuration can't be had on these hosts; empty: it can.
+func (b *Bench) unfit(c Config, lost map[string]agent.Limit) string {
+	if c.NICs > len(b.Links) {
+		return fmt.Sprintf("it needs %d NICs, %d were given", c.NICs, len(b.Links))
+	}
+	if l, ok := lost["irq-affinity"]; ok && c.Affinity.PinsIRQ() {
+		return l.Why
+	}
+	return ""
+}
