@@ -56,6 +56,9 @@ type Options struct {
 	Proc string // root of procfs; "" is /proc
 	Sys  string // root of sysfs; "" is /sys
 	Want string // a source by name; "" is the best available
+	// NoProcesses saves the walk through /proc/PID that attributes time to
+	// processes where BPF does not.
+	NoProcesses bool
 }
 
 // Unavailable says why a source cannot be used here, and what would mend it.
@@ -181,7 +184,9 @@ func (p *Probe) Mark() (Mark, error) {
 		p.nameRunning(m.snapshot)
 		return m, nil
 	}
-	m.tasks, err = readTaskTimes(p.opt.Proc)
+	if !p.opt.NoProcesses {
+		m.tasks, err = readTaskTimes(p.opt.Proc)
+	}
 	return m, err
 }
 

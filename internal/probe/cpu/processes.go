@@ -25,6 +25,11 @@ type Process struct {
 	task   map[int]float64 // Task by CPU
 }
 
+// On is the time on one CPU in seconds, and whether the source knows.
+func (p *Process) On(cpu int) (seconds float64, ok bool) {
+	return p.perCPU[cpu], p.perCPU != nil
+}
+
 // Seconds is all the time in which a CPU was in this process's hands.
 func (p *Process) Seconds() float64 { return p.Task + p.SoftIRQ + p.IRQ }
 
