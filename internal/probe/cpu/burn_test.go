@@ -21,6 +21,9 @@ func TestMain(m *testing.M) {
 		burn(spec)
 		return
 	}
+	if os.Getenv(plainEnv) != "" {
+		os.Exit(plain())
+	}
 	goleak.VerifyTestMain(m)
 }
 

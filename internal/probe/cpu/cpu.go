@@ -74,9 +74,10 @@ func (u Unavailable) Error() string {
 
 // Probe reads edges from one source. Its methods are not safe for concurrent use.
 type Probe struct {
-	opt    Options
-	source string
-	tracer *bpf.Tracer
+	opt      Options
+	source   string
+	tracer   *bpf.Tracer
+	forgetAt int // entries in the tracer's table of processes at which the dead are dropped
 }
 
 // Open opens the wanted source, or the best available one; then the list says why
@@ -134,9 +135,19 @@ func (p *Probe) open() error {
 	return fmt.Errorf("CPU time source %q: unknown; the sources are %s, %s and %s", p.source, SourceBPF, SourceProcStatIdle, SourceProcStat)
 }
 
+// initialPIDNS is /proc/self/ns/pid in the initial namespace: PROC_PID_INIT_INO,
+// include/linux/proc_ns.h.
+const initialPIDNS = "pid:[4026531836]"
+
 func (p *Probe) openBPF(stat *Stat) error {
-	var err error
+	ns, err := os.Readlink("/proc/self/ns/pid")
+	if err == nil && ns != initialPIDNS {
+		return Unavailable{SourceBPF, "in a PID namespace the process numbers are not the kernel's", "run in the host's PID namespace (docker run --pid=host)"}
+	}
 	p.tracer, err = bpf.Load(bpf.Config{Online: stat.Online(), PollingStates: pollingStates(p.opt.Sys)})
+	if err == nil {
+		p.forgetAt = p.tracer.Capacity() / 2
+	}
 	switch {
 	case err == nil:
 		return nil

@@ -104,10 +104,10 @@ func processesSched(a, b *taskTimes) []Process {
 	return list
 }
 
-// forgetDead makes room when the table of processes is half full: those that
+// forgetDead makes room when the table of processes is filling: those that
 // ended have been read for the last time. It returns them.
 func (p *Probe) forgetDead(s *bpf.Snapshot) map[bpf.ProcKey]bool {
-	if len(s.Procs) < p.tracer.Capacity()/2 {
+	if len(s.Procs) < p.forgetAt {
 		return nil
 	}
 	gone := map[bpf.ProcKey]bool{}

@@ -40,6 +40,9 @@ func (w *window) fromBPF() {
 			continue // dead all the time
 		}
 		w.online += online
+		if d[bpf.Offline] > 0 {
+			w.warn("cpus-changed", "CPU %d was offline for %.3f s of the window", n, d[bpf.Offline])
+		}
 		sum.Events += end.Events - start.Events
 		sum.Dropped += end.Dropped - start.Dropped
 		sum.DroppedNS += end.DroppedNS - start.DroppedNS

@@ -208,8 +208,10 @@ static __noinline int resync(struct cpu *c, struct task_struct *task, __u64 d, _
 	if (!c)
 		return 0;
 	old = (void *)c->task;
-	c->missed++;
-	c->missed_ns += d;
+	if (!c->offline) {
+		c->missed++;
+		c->missed_ns += d;
+	}
 	c->irq = 0;
 	c->softirq = 0;
 	if (c->tgid) {
@@ -230,6 +232,8 @@ static __noinline int resync(struct cpu *c, struct task_struct *task, __u64 d, _
 	rest = TASK;
 	if (!c->tgid)
 		rest = interrupt && !c->polling ? HALTED : IDLE_BUSY;
+	if (c->offline)
+		rest = OFFLINE;
 	charge(c, rest, d - part);
 	c->halted = !idle_traced;
 	return 0;
@@ -384,9 +388,10 @@ int on_cpu_idle(struct bpf_raw_tracepoint_args *ctx)
 }
 
 /*
- * The callbacks below CPUHP_AP_ONLINE run on the CPU that dies or is born
- * (kernel/cpu.c, take_cpu_down and notify_cpu_starting); between the two its
- * idle task is dead, which no other event tells.
+ * A CPU that goes offline tears its callbacks down in a thread of its own, and
+ * sets them up again there when it comes back (kernel/cpu.c, cpuhp_thread_fun).
+ * In between tracepoints are silent on it. Its idle time from the first to the
+ * last of these is no idle time.
  */
 SEC("raw_tp/cpuhp_enter")
 int on_cpuhp(struct bpf_raw_tracepoint_args *ctx)
@@ -396,12 +401,9 @@ int on_cpuhp(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!c || (__u32)ctx->args[0] != bpf_get_smp_processor_id())
 		return 0;
-	if (step >= (int)bpf_core_enum_value(enum cpuhp_state, CPUHP_AP_ONLINE))
-		return 0;
 	begin(c, false);
+	wake(c);
 	c->offline = target < step;
-	if (idle_traced)
-		c->halted = 0;
 	end(c);
 	return 0;
 }

@@ -43,7 +43,3 @@ struct task_struct {
 	char comm[16];
 	struct sched_entity se;
 } __attribute__((preserve_access_index));
-
-enum cpuhp_state { /* include/linux/cpuhotplug.h */
-	CPUHP_AP_ONLINE = 1, /* its value is relocated */
-};

@@ -133,11 +133,6 @@ func load(c Config, traceIdle bool) (_ *Tracer, err error) {
 		}
 	}
 	coll, err := ebpf.NewCollection(spec)
-	if err != nil && !errors.Is(err, ErrPermission) {
-		// The one program with a relocation that an older kernel may refuse.
-		delete(spec.Programs, cputimeProgOnCpuhp)
-		coll, err = ebpf.NewCollection(spec)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("load the CPU time programs: %w", err)
 	}
