@@ -39,6 +39,9 @@ func copyAVX2(dst, src *byte, n uintptr)
 func copyAVX512(dst, src *byte, n uintptr)
 
 //go:noescape
+func copyRealign(dst, src *byte, n uintptr)
+
+//go:noescape
 func copySSE2NT(dst, src *byte, n uintptr)
 
 //go:noescape
@@ -70,3 +73,9 @@ func copySumAVX2(dst, src *byte, n uintptr) uint64
 
 //go:noescape
 func copySumAVX512(dst, src *byte, n uintptr) uint64
+
+//go:noescape
+func sumVNNI(src *byte, n uintptr) uint64
+
+//go:noescape
+func copySumRealign(dst, src *byte, n uintptr) uint64

@@ -29,5 +29,5 @@
 // business, with or without non-temporal stores.
 //
 // Go cannot interrupt assembly, and the garbage collector waits for it. Long
-// copies are therefore cut into calls of 256 KiB, each well under a millisecond.
+// copies are therefore cut into calls of 128 KiB, each well under a millisecond.
 package memcopy

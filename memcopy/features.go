@@ -12,6 +12,8 @@ const (
 	AVX2
 	AVX512 // F, BW, VL and BMI2
 	MOVDIR64B
+	VBMI // AVX-512's byte permutations
+	VNNI // AVX-512's dot products
 
 	// FSRM ('fast short REP MOVSB') is no requirement of any routine; [CPU]
 	// reports it, since Go's own copy uses REP MOVSQ on Intel CPUs that have it.
@@ -27,6 +29,8 @@ var featureNames = [...]struct {
 	{AVX2, "AVX2"},
 	{AVX512, "AVX-512 (F, BW, VL)"},
 	{MOVDIR64B, "MOVDIR64B"},
+	{VBMI, "AVX-512 VBMI"},
+	{VNNI, "AVX-512 VNNI"},
 	{FSRM, "FSRM"},
 	{ERMS, "ERMS"},
 }

@@ -30,6 +30,12 @@ func detect() cpu {
 	}
 	if xcpu.X86.HasAVX512F && xcpu.X86.HasAVX512BW && xcpu.X86.HasAVX512VL && xcpu.X86.HasAVX2 && xcpu.X86.HasBMI2 {
 		c.has |= AVX512
+		if xcpu.X86.HasAVX512VBMI {
+			c.has |= VBMI
+		}
+		if xcpu.X86.HasAVX512VNNI {
+			c.has |= VNNI
+		}
 	}
 	if xcpu.X86.HasERMS {
 		c.has |= ERMS

@@ -11,11 +11,11 @@ import (
 // TestOnesAndZeros holds the ends of the ones' complement number line: zeros sum to
 // 0, ones to 0xffff, and never the one to the other.
 func TestOnesAndZeros(t *testing.T) {
-	ones := bytes.Repeat([]byte{0xff}, 70001)
-	zeros := make([]byte, 70001)
-	dst := make([]byte, 70001)
+	ones := bytes.Repeat([]byte{0xff}, 300001)
+	zeros := make([]byte, 300001)
+	dst := make([]byte, 300001)
 	for _, r := range available(t) {
-		for n := 0; n <= 70000; n += 1 + n/3 {
+		for n := 0; n <= 300000; n += 1 + n/3 {
 			for off := range 2 {
 				p, sums, _ := run(&r, dst, zeros[off:off+n])
 				if sums && p.Fold() != 0 {

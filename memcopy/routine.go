@@ -58,9 +58,9 @@ func Lookup(name string) (Routine, bool) {
 }
 
 // chunk is the longest single call of an assembly routine in bytes. At 1 GB/s, with
-// a page fault every 4 KiB on top, it takes less than half a millisecond. It is a
+// a page fault every 4 KiB on top, it takes a quarter of a millisecond. It is a
 // multiple of every alignment, and even, so that sums of chunks just add.
-const chunk = 256 << 10
+const chunk = 128 << 10
 
 // firstChunk is the length of the first call of a long copy: chosen so that the
 // later ones begin at an aligned destination.

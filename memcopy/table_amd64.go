@@ -6,7 +6,7 @@ var table = build(host.has)
 // build makes the table for a CPU that has the given features.
 func build(has Features) []Routine {
 	by := map[Family][]Routine{}
-	for _, r := range portable {
+	for _, r := range portable() {
 		by[r.Family] = append(by[r.Family], r)
 	}
 	var t []Routine
@@ -42,6 +42,7 @@ func copies() []Routine {
 		entry("sse2", X86, "16-byte vectors, destination aligned", copySSE2),
 		entry("avx2", AVX2, "32-byte vectors, destination aligned", copyAVX2),
 		entry("avx512", AVX512, "64-byte vectors, destination aligned", copyAVX512),
+		entry("avx512-realign", AVX512|VBMI, "64-byte vectors, loads and stores aligned, bytes permuted between them", copyRealign),
 		nt(entry("sse2-nt", X86, "16-byte vectors, non-temporal stores", copySSE2NT)),
 		nt(entry("avx2-nt", AVX2, "32-byte vectors, non-temporal stores", copyAVX2NT)),
 		nt(entry("avx512-nt", AVX512, "64-byte vectors, non-temporal stores", copyAVX512NT)),
@@ -58,6 +59,7 @@ func checksums() []Routine {
 		entry("sum-adc2", X86, "add-with-carry, two chains", sumADC2),
 		entry("sum-avx2", AVX2, "two sums in 32-byte vectors", sumAVX2),
 		entry("sum-avx512", AVX512, "two sums in 64-byte vectors", sumAVX512),
+		entry("sum-vnni", AVX512|VNNI, "dot products with ones in 64-byte vectors", sumVNNI),
 	}
 }
 
@@ -69,6 +71,7 @@ func fusions() []Routine {
 		entry("fused-adc", X86, "add-with-carry while copying, as Linux's csum_partial_copy_generic", copySumADC),
 		entry("fused-avx2", AVX2, "two sums in 32-byte vectors while copying", copySumAVX2),
 		entry("fused-avx512", AVX512, "two sums in 64-byte vectors while copying", copySumAVX512),
+		entry("fused-realign", AVX512|VBMI|VNNI, "dot products with ones while copying with aligned loads and stores", copySumRealign),
 	}
 }
 

@@ -2,4 +2,4 @@
 
 package memcopy
 
-var table = portable
+var table = portable()

@@ -18,11 +18,12 @@ const module = "github.com/stackmeter/stackmeter"
 // here.
 var rank = map[string]int{
 	// F0 values
-	"internal/clock": 0,
-	"internal/unit":  0,
-	"internal/trial": 0,
-	"internal/stats": 0,
-	"memcopy":        0,
+	"internal/clock":  0,
+	"internal/cycles": 0,
+	"internal/unit":   0,
+	"internal/trial":  0,
+	"internal/stats":  0,
+	"memcopy":         0,
 	// F1 host
 	"internal/sysx":           100,
 	"internal/selfexec":       100,
@@ -39,6 +40,7 @@ var rank = map[string]int{
 	"internal/agent":      300,
 	"internal/experiment": 310,
 	"internal/study":      320,
+	"internal/copylab":    330,
 	// F4 tell
 	"internal/result":    400,
 	"internal/synthetic": 402,

@@ -1,0 +1,90 @@
+#include "textflag.h"
+
+// The bytes 0..63: the index of a permutation that changes nothing.
+DATA iota64<>+0(SB)/8, $0x0706050403020100
+DATA iota64<>+8(SB)/8, $0x0f0e0d0c0b0a0908
+DATA iota64<>+16(SB)/8, $0x1716151413121110
+DATA iota64<>+24(SB)/8, $0x1f1e1d1c1b1a1918
+DATA iota64<>+32(SB)/8, $0x2726252423222120
+DATA iota64<>+40(SB)/8, $0x2f2e2d2c2b2a2928
+DATA iota64<>+48(SB)/8, $0x3736353433323130
+DATA iota64<>+56(SB)/8, $0x3f3e3d3c3b3a3938
+GLOBL iota64<>(SB), RODATA|NOPTR, $64
+
+// func copyRealign(dst, src *byte, n uintptr)
+//
+// Loads and stores are both aligned: each vector stored is put together from two
+// neighbouring lines of the source by VPERMT2B. A load that crosses a line costs
+// two accesses, a permutation one operation; on CPUs where that is one cycle the
+// copy runs at the speed of its stores whatever the source's offset.
+//
+// The first and last line loaded may hold bytes outside the source; they are in a
+// line with bytes of it, so that the load cannot fault, and are not used.
+TEXT ·copyRealign(SB), NOSPLIT, $0-24
+	MOVQ	dst+0(FP), DI
+	MOVQ	src+8(FP), SI
+	MOVQ	n+16(FP), BX
+	MOVQ	SI, CX
+	SUBQ	DI, CX
+	ANDQ	$63, CX // how far the source is from being aligned with the destination
+	JZ	plain
+	CMPQ	BX, $320
+	JB	plain
+	VMOVDQU64	(SI), Z0
+	VMOVDQU64	-64(SI)(BX*1), Z1
+	VMOVDQU64	Z0, (DI)
+	VMOVDQU64	Z1, -64(DI)(BX*1)
+	MOVQ	DI, AX
+	NEGQ	AX
+	ANDQ	$63, AX
+	ADDQ	AX, SI
+	ADDQ	AX, DI
+	SUBQ	AX, BX
+	ANDQ	$-64, BX // the last, partial vector is stored
+	ANDQ	$-64, SI
+	VPBROADCASTB	CX, Z12
+	VPADDB	iota64<>(SB), Z12, Z12
+	VMOVDQA64	(SI), Z0
+	SUBQ	$256, BX
+	JB	words
+	PCALIGN	$64
+
+turn:
+	VMOVDQA64	64(SI), Z1
+	VMOVDQA64	128(SI), Z2
+	VMOVDQA64	192(SI), Z3
+	VMOVDQA64	256(SI), Z4
+	VPERMT2B	Z1, Z12, Z0
+	VPERMT2B	Z2, Z12, Z1
+	VPERMT2B	Z3, Z12, Z2
+	VPERMT2B	Z4, Z12, Z3
+	VMOVDQA64	Z0, (DI)
+	VMOVDQA64	Z1, 64(DI)
+	VMOVDQA64	Z2, 128(DI)
+	VMOVDQA64	Z3, 192(DI)
+	VMOVDQA64	Z4, Z0
+	ADDQ	$256, SI
+	ADDQ	$256, DI
+	SUBQ	$256, BX
+	JAE	turn
+
+words:
+	ADDQ	$256, BX
+	JZ	done
+
+word:
+	VMOVDQA64	64(SI), Z1
+	VPERMT2B	Z1, Z12, Z0
+	VMOVDQA64	Z0, (DI)
+	VMOVDQA64	Z1, Z0
+	ADDQ	$64, SI
+	ADDQ	$64, DI
+	SUBQ	$64, BX
+	JNZ	word
+
+done:
+	VZEROUPPER
+	RET
+
+plain:
+	JMP	·copyAVX512(SB)
