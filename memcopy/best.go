@@ -1,7 +1,5 @@
 package memcopy
 
-import "math"
-
 // rule is one line of what Best knows: up to a length, take a routine, because.
 type rule struct {
 	upTo int // bytes, inclusive
@@ -30,20 +28,4 @@ func Best(f Family, n int) (r Routine, why string) {
 // is entered without moving the arguments through memory, which is what counts there.
 const smallCopy = 128
 
-const (
-	whySmall    = "short: the built-in copy's calling convention is cheaper than any loop (7 cycles against 11 at 64 bytes)"
-	whyPortable = "no assembly for this architecture"
-)
-
-// portableRules are for CPUs without assembly routines.
-func portableRules(f Family) []rule {
-	switch f {
-	case FamilyCopy:
-		return []rule{{math.MaxInt, "memmove", whyPortable + ": the runtime's copy"}}
-	case FamilyChecksum:
-		return []rule{{math.MaxInt, "sum-go64", whyPortable}}
-	case FamilyFused:
-		return []rule{{math.MaxInt, "two-pass", whyPortable + ", and Go's fused loop takes longer than its checksum followed by its copy"}}
-	}
-	return nil
-}
+const whySmall = "short: the built-in copy's calling convention is cheaper than any loop (7 cycles against 11 at 64 bytes)"

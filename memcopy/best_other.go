@@ -2,6 +2,10 @@
 
 package memcopy
 
+import "math"
+
+const whyPortable = "no assembly for this architecture"
+
 func rulesFor(_ cpu, f Family) []rule { return portableRules(f) }
 
 func copyBest(dst, src []byte) int { return copy(dst, src) }
@@ -9,3 +13,16 @@ func copyBest(dst, src []byte) int { return copy(dst, src) }
 func sumBest(b []byte) uint64 { return sumGo(b) }
 
 func copySumBest(dst, src []byte) uint64 { return sumThenCopy(dst, src) }
+
+// portableRules are for CPUs without assembly routines.
+func portableRules(f Family) []rule {
+	switch f {
+	case FamilyCopy:
+		return []rule{{math.MaxInt, "memmove", whyPortable + ": the runtime's copy"}}
+	case FamilyChecksum:
+		return []rule{{math.MaxInt, "sum-go64", whyPortable}}
+	case FamilyFused:
+		return []rule{{math.MaxInt, "two-pass", whyPortable + ", and Go's fused loop takes longer than its checksum followed by its copy"}}
+	}
+	return nil
+}
