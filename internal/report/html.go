@@ -1,0 +1,203 @@
+package report
+
+import (
+	"bytes"
+	"cmp"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/stackmeter/stackmeter/internal/analysis"
+	"github.com/stackmeter/stackmeter/internal/result"
+	"github.com/stackmeter/stackmeter/internal/trial"
+	"github.com/stackmeter/stackmeter/internal/unit"
+)
+
+// ReportFile is the HTML report in a result directory.
+const ReportFile = "report.html"
+
+//go:embed page.tmpl
+var pageTemplate string
+
+//go:embed page.css
+var pageStyle string
+
+var pageTmpl = template.Must(template.New("page").Funcs(template.FuncMap{
+	"bitrate": unit.BitRate, "percent": unit.Percent, "plusminus": plusMinus,
+	"join": strings.Join, "share": func(v float64) string { return fmt.Sprintf("%.2f", 100*v) },
+}).Parse(pageTemplate))
+
+// page is what the template shows.
+type page struct {
+	Style        template.CSS
+	Title, Plan  string
+	Subtitle     string
+	Findings     []string
+	Warnings     []analysis.Warning
+	Sections     []section
+	Study        []fact
+	Hosts        []hostSection
+	Knobs        []knob
+	Groups       []key
+	PaperTable   []analysis.PaperAffinity
+	PaperNICs    []analysis.PaperNIC
+	Trials       []trialRow
+	Version      string
+	HasServer    bool
+	MetricPhrase string
+}
+
+type hostSection struct {
+	Role  string
+	Facts []fact
+}
+
+type section struct {
+	ID, Name, Title, Constants string
+	Figures                    []*chart
+	Table1                     []affinityTable
+	Scaling                    []scalingTable
+	Contrasts                  []contrastTable
+	Cells                      []cellRow
+	CellMetric                 string
+	StripTop                   string
+}
+
+type trialRow struct {
+	*trial.Trial
+	Cell  string
+	Spark template.HTML
+}
+
+// HTML writes the report as one self-contained page: no script, nothing
+// fetched from anywhere (its content security policy forbids it).
+func HTML(w io.Writer, d *result.Dir) error {
+	r := Analyze(d)
+	m := &d.Manifest
+	p := page{
+		Style:        template.CSS(pageStyle), //nolint:gosec // our own file
+		Title:        cmp.Or(analysis.ReadPlan(m.Plan.Resolved).Title, m.Plan.Name),
+		Plan:         m.Plan.Name,
+		Subtitle:     subtitle(d),
+		Findings:     findings(r),
+		Warnings:     allWarnings(d, r),
+		Study:        studyFacts(d),
+		Knobs:        knobs(d),
+		PaperTable:   analysis.PaperTable1,
+		PaperNICs:    analysis.PaperNICs,
+		Version:      m.Versions.Stackmeter,
+		HasServer:    r.Primary == analysis.Server,
+		MetricPhrase: metricName(r.Primary),
+	}
+	for _, e := range r.Experiments {
+		p.Sections = append(p.Sections, newSection(r, e))
+	}
+	for _, role := range roles(d.Hosts) {
+		p.Hosts = append(p.Hosts, hostSection{role, hostFacts(d.Hosts[role])})
+	}
+	p.Groups = groupLegend()
+	for i := range d.Trials {
+		t := &d.Trials[i]
+		cell := ""
+		for _, e := range r.Experiments {
+			if e.Name == t.Experiment {
+				cell = cellName(e, t.Levels)
+			}
+		}
+		p.Trials = append(p.Trials, trialRow{t, cell, spark(t)})
+	}
+	return pageTmpl.Execute(w, p)
+}
+
+// Write makes report.html in the result's directory, replacing an earlier one
+// at once, and returns its path.
+func Write(d *result.Dir) (string, error) {
+	var b bytes.Buffer
+	if err := HTML(&b, d); err != nil {
+		return "", fmt.Errorf("%s: %w", ReportFile, err)
+	}
+	name := filepath.Join(d.Path, ReportFile)
+	return name, result.WriteAtomically(name, b.Bytes())
+}
+
+func subtitle(d *result.Dir) string {
+	parts := []string{d.Manifest.Started.UTC().Format("2 January 2006, 15:04 UTC")}
+	if k := d.Manifest.Versions.Kernel; k != "" {
+		parts = append(parts, "Linux "+k)
+	}
+	if d.Manifest.Rig != "" {
+		parts = append(parts, "rig "+d.Manifest.Rig)
+	}
+	return strings.Join(append(parts, countTrials(d).String()), " · ")
+}
+
+func groupLegend() []key {
+	var out []key
+	for _, g := range groupOrder {
+		var s svg
+		s.sb.WriteString(`<svg viewBox="0 0 22 12" class="swatch" aria-hidden="true">`)
+		s.rect(4, 1, 14, 10, groupClass(g.Name), "")
+		out = append(out, key{g.Label, s.close()})
+	}
+	return out
+}
+
+func newSection(r *analysis.Report, e *analysis.Experiment) section {
+	s := section{ID: "e-" + e.Name, Name: e.Name, Title: cmp.Or(e.Title, e.Name), Constants: constants(e)}
+	add := func(c *chart) {
+		if c != nil {
+			s.Figures = append(s.Figures, c)
+		}
+	}
+	metrics := scaledMetrics(r)
+	if len(e.Affinity) > 0 {
+		add(table1Figure(e, r.Primary))
+		add(figure3(e, r.Primary))
+		for _, m := range metrics {
+			s.Table1 = append(s.Table1, newAffinityTable(e, m, m == r.Primary))
+		}
+	}
+	if len(e.CPUs) > 0 {
+		for _, m := range metrics {
+			add(figureSMP(e, e.CPUs, m))
+			s.Scaling = append(s.Scaling, newScalingTable(e, e.CPUs, m))
+		}
+	}
+	if len(e.NICs) > 0 {
+		add(figure7(e, e.NICs))
+		s.Scaling = append(s.Scaling, newScalingTable(e, e.NICs, analysis.Throughput))
+	}
+	for _, c := range e.Contrasts {
+		s.Contrasts = append(s.Contrasts, newContrastTable(r, e, c))
+	}
+	s.cells(r, e)
+	return s
+}
+
+// cells fills the section's table of cells; all strips share one axis.
+func (s *section) cells(r *analysis.Report, e *analysis.Experiment) {
+	m := r.Primary
+	if len(e.NICs) > 0 {
+		m = analysis.Throughput
+	}
+	s.CellMetric = metricName(m)
+	top := 0.0
+	for _, c := range e.Cells {
+		if d := c.Metrics[m]; d != nil {
+			top = max(top, slices.Max(d.Values))
+		}
+	}
+	s.StripTop = unit.BitRate(top)
+	for _, c := range e.Cells {
+		row := cellRow{Name: cellName(e, c.Levels), Cell: c, CPU: cpuBar(c.Groups)}
+		row.Server, row.Machine, row.Throughput = c.Metrics[analysis.Server], c.Metrics[analysis.Machine], c.Metrics[analysis.Throughput]
+		if d := c.Metrics[m]; d != nil {
+			row.Strip, row.Modes = strip(d, top), d.Modes
+		}
+		s.Cells = append(s.Cells, row)
+	}
+}
