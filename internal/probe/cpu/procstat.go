@@ -56,7 +56,7 @@ func ParseStat(r io.Reader) (*Stat, error) {
 			return nil, errors.New("/proc/stat: a cpu line is too long")
 		}
 		fields := bytes.Fields(rest)
-		if len(rest) > 0 && rest[0] != ' ' { // not the line of the total
+		if len(fields) > 0 && rest[0] != ' ' { // not the line of the total
 			if err := s.add(fields); err != nil {
 				return nil, err
 			}

@@ -6,11 +6,12 @@
 // by where the tick falls. The other has a period that is no multiple of the
 // tick, as if the load were independent of it.
 //
-// The truth is the loop's own account of the time in which it ran; the system call
-// with which it sleeps (some tenths of a point) comes on top of it. The thread's CPU
-// clock is reported beside: the scheduler charges a task from its wake-up on, so it
-// lies above by the way out of idle, once a burst; below, it tells that the loop was
-// preempted.
+// The truth is known to an interval. Its low end is the loop's own account of the
+// time in which it ran. The system call with which it sleeps comes on top, and its
+// high end, the thread's CPU clock, has that in it; but the scheduler charges a task
+// from its wake-up on, so that the way out of idle is in it as well. A source's error
+// is its distance from the interval: what is certainly wrong. A clock below the
+// loop's account tells that the loop was preempted; then it is the low end.
 package cpucheck
 
 import (
@@ -248,8 +249,10 @@ func (k *checker) marks(b *burner) (e edges, err error) {
 
 func (k *checker) evaluate(c *Case, b *burner, first, last edges) error {
 	n := *k.config.CPU
-	c.Truth = b.share(first.threadTime, last.threadTime)
-	c.ThreadClock = float64(last.thread-first.thread) / float64(last.threadTime-first.threadTime)
+	own := b.share(first.threadTime, last.threadTime)
+	beyond := float64(last.thread-first.thread)/float64(last.threadTime-first.threadTime) - own
+	c.TruthLow, c.TruthHigh = own+min(0, beyond), own+max(0, beyond)
+	c.Preempted = max(0, -beyond)
 	var others float64
 	for i, p := range k.probes {
 		a, z := first.marks[i], last.marks[i]
@@ -263,7 +266,7 @@ func (k *checker) evaluate(c *Case, b *burner, first, last edges) error {
 		}
 		t := u.PerCPU[row]
 		f := Figure{Source: p.Source(), Utilization: (t.User + t.System + t.SoftIRQ + t.IRQ) / u.WindowSeconds}
-		truth := b.share(a.Time, z.Time)
+		own := b.share(a.Time, z.Time)
 		if p.Source() == cpu.SourceBPF {
 			others = f.Utilization
 			for _, proc := range cpu.Processes(a, z) {
@@ -275,14 +278,27 @@ func (k *checker) evaluate(c *Case, b *burner, first, last edges) error {
 			c.ClosureError = &u.ClosureError
 		}
 		c.Steal = max(c.Steal, t.Steal/u.WindowSeconds)
-		f.ErrorPoints = 100 * (f.Utilization - truth - others)
+		f.ErrorPoints = 100 * distance(f.Utilization-others, own, beyond)
 		c.Figures = append(c.Figures, f)
 	}
 	if k.cpuacct != "" && first.cpuacctMissed == nil && last.cpuacctMissed == nil {
 		f := Figure{Source: "cpuacct", Utilization: float64(last.cpuacct-first.cpuacct) / float64(last.cpuacctTime-first.cpuacctTime)}
-		f.ErrorPoints = 100 * (f.Utilization - b.share(first.cpuacctTime, last.cpuacctTime) - others)
+		own := b.share(first.cpuacctTime, last.cpuacctTime)
+		f.ErrorPoints = 100 * distance(f.Utilization-others, own, beyond)
 		c.Figures = append(c.Figures, f)
 	}
 	c.judge()
 	return nil
+}
+
+// distance of x from the interval between own and own+beyond, with its sign.
+func distance(x, own, beyond float64) float64 {
+	low, high := own+min(0, beyond), own+max(0, beyond)
+	switch {
+	case x < low:
+		return x - low
+	case x > high:
+		return x - high
+	}
+	return 0
 }

@@ -27,8 +27,9 @@ type Case struct {
 	Kind         Kind    `json:"kind"`
 	Load         float64 `json:"load"`          // what the burner aimed at
 	PhaseSeconds float64 `json:"phase_seconds"` // of a burst's begin after the tick
-	Truth        float64 `json:"truth"`         // by the loop's own account
-	ThreadClock  float64 `json:"thread_clock"`  // by CLOCK_THREAD_CPUTIME_ID
+	TruthLow     float64 `json:"truth_low"`     // of the loop's own account and the thread's CPU clock
+	TruthHigh    float64 `json:"truth_high"`
+	Preempted    float64 `json:"preempted"` // by how much the thread's clock is below the loop's account
 	// Others is what else ran on the CPU, interrupts over idle too. Only BPF can
 	// tell; absent, the sources' errors contain it.
 	Others       *float64 `json:"others,omitempty"`
@@ -43,7 +44,7 @@ type Case struct {
 type Figure struct {
 	Source      string  `json:"source"`
 	Utilization float64 `json:"utilization_not_idle_task"` // of the CPU, 0..1
-	// ErrorPoints is Utilization less Truth less Others.
+	// ErrorPoints is how far Utilization less Others is from the truth's interval.
 	ErrorPoints float64 `json:"error_percentage_points"`
 }
 
@@ -78,8 +79,8 @@ func (c *Case) judge() {
 	if c.Others != nil && 100**c.Others > othersLimit {
 		why = append(why, fmt.Sprintf("others used %.1f %% of the CPU", 100**c.Others))
 	}
-	if d := 100 * (c.Truth - c.ThreadClock); d > preemptLimit {
-		why = append(why, fmt.Sprintf("the load was preempted for %.1f %%", d))
+	if 100*c.Preempted > preemptLimit {
+		why = append(why, fmt.Sprintf("the load was preempted for %.1f %%", 100*c.Preempted))
 	}
 	if 100*c.Steal > stealLimit {
 		why = append(why, fmt.Sprintf("the hypervisor took %.1f %%", 100*c.Steal))
@@ -138,7 +139,7 @@ func (r Report) WriteText(w io.Writer) error {
 		if c.Disturbed != "" {
 			mark = " *"
 		}
-		fmt.Fprintf(t, "%s%s\t%.1f\t%s\t", c.String(), mark, 100*c.Truth, others)
+		fmt.Fprintf(t, "%s%s\t%.1f-%.1f\t%s\t", c.String(), mark, 100*c.TruthLow, 100*c.TruthHigh, others)
 		for _, f := range c.Figures {
 			fmt.Fprintf(t, "%.1f\t%+.1f\t", 100*f.Utilization, f.ErrorPoints)
 		}
