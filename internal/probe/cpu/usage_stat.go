@@ -32,6 +32,7 @@ func (w *window) fromStat(byIdle bool) {
 	for i := range w.processes {
 		attributed += w.processes[i].Seconds()
 	}
+	// What no task ran is softirq and interrupts over idle, to the 10 ms of the file.
 	if rest := busySum - attributed; byIdle && rest > 0 {
 		w.cpu.Groups[groupIdleSoftIRQ] = rest
 	}

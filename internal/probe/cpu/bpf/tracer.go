@@ -8,6 +8,12 @@
 // Needed: a kernel of at least 5.10 with BTF (CONFIG_DEBUG_INFO_BTF) and
 // CAP_BPF with CAP_PERFMON, or root, in the initial user namespace.
 //
+// Cost: some 100 ns an event, half of it the reading of the clock (Zen 5, in a
+// virtual machine). Small datagrams over loopback, two events each, went from 3.0
+// to 3.4 us (BenchmarkDatagramOverLoopback); a netperf TCP_STREAM with 300 thousand
+// events a second pays some 3 % of a CPU. The time lies within the classes: it is
+// charged to what the event came over. Reading takes some 50 us on two CPUs.
+//
 // Caveats. The time between the hardware's interrupt and the kernel's
 // tracepoint is charged to what was interrupted. An interrupt vector without a
 // tracepoint (Xen and Hyper-V callbacks) counts as the context it interrupts. On
