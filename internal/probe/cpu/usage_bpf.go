@@ -94,7 +94,7 @@ func (w *window) warnBPF(s *bpf.CPU) {
 		w.warn("anomalies", "%d of %d events did not fit the state of their CPU (a PREEMPT_RT kernel?)", s.Anomalies, s.Events)
 	}
 	if share := float64(s.MissedNS) / 1e9 / w.online; share > missedLimit {
-		w.warn("switches-missed", "the kernel did not report %d switches; how %.1f %% of the CPUs' time divides around them is inferred", s.Missed, 100*share)
+		w.warn("switches-missed", "the kernel did not report %d switches; how %.1f %% of the CPUs' time divides around them is a guess", s.Missed, 100*share)
 	}
 	if cost := float64(s.Events) * eventCost / 1e9; cost > costLimit*w.online {
 		w.warn("probe-cost", "following %d events took about %.1f %% of the CPUs' time", s.Events, 100*cost/w.online)

@@ -26,7 +26,9 @@
 // task with the one noted and, where a switch was missed, divides the segment by
 // the scheduler's own account (se.sum_exec_runtime). An interrupt that comes
 // over the idle task comes out of a halt, seen or not, for the idle loop
-// enables interrupts nowhere else (unless it polls).
+// enables interrupts nowhere else (unless it polls). What is lost is the idle
+// task's own work around a halt that was not reported: it falls to the halt and to
+// the task that follows.
 
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
@@ -69,7 +71,7 @@ struct cpu {
 	__u64 deferred;  /* interrupts that came within another program */
 	__u64 anomalies; /* events that do not fit the state */
 	__u64 missed;    /* switches that were not seen */
-	__u64 missed_ns; /* the segments in which they lay */
+	__u64 missed_ns; /* the segments in which they lay, where nothing tells how to divide them */
 };
 
 struct {
@@ -208,10 +210,8 @@ static __noinline int resync(struct cpu *c, struct task_struct *task, __u64 d, _
 	if (!c)
 		return 0;
 	old = (void *)c->task;
-	if (!c->offline) {
+	if (!c->offline)
 		c->missed++;
-		c->missed_ns += d;
-	}
 	c->irq = 0;
 	c->softirq = 0;
 	if (c->tgid) {
@@ -222,12 +222,17 @@ static __noinline int resync(struct cpu *c, struct task_struct *task, __u64 d, _
 				part = ran - c->stint;
 			if (part > d)
 				part = d;
+		} else {
+			c->missed_ns += d;
 		}
 		charge(c, c->class, part);
 	} else if (c->class == HALTED || c->class == OFFLINE) {
+		/* woken by something untraced */
+		if (!c->offline)
+			c->missed_ns += d;
 		part = d;
 		charge(c, c->class, part);
-	}
+	} /* else the idle task was on its way out: what came next gets it all */
 	become(c, task, now);
 	rest = TASK;
 	if (!c->tgid)

@@ -35,7 +35,7 @@ type CPU struct {
 	Deferred  uint64 // interrupts charged to the softirq they came in, for want of a consistent state
 	Anomalies uint64 // events that did not fit the state
 	Missed    uint64 // switches that were not seen and had to be inferred
-	MissedNS  int64  // the lengths of the segments in which they lay
+	MissedNS  int64  // the lengths of the segments in which they lay, where nothing told how to divide them
 }
 
 // Proc is what one process used on one CPU.

@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -42,6 +43,8 @@ type Config struct {
 	// PlainIdle leaves the cpu_idle tracepoint out: the idle task counts as
 	// halted. For kernels whose idle loop never reaches the tracepoint.
 	PlainIdle bool
+
+	without []string // tracepoints to leave out, as on a machine that does not report all events
 }
 
 // Tracer holds the loaded programs. Close unloads them.
@@ -161,7 +164,7 @@ func load(c Config, traceIdle bool) (_ *Tracer, err error) {
 	size := int(t.procs.MaxEntries())
 	t.keys = make([]cputimeProcKey, size)
 	t.values = make([]cputimeProc, size)
-	if err := t.attach(); err != nil {
+	if err := t.attach(c.without); err != nil {
 		return nil, err
 	}
 	if err := t.seed(c.Online); err != nil {
@@ -170,8 +173,11 @@ func load(c Config, traceIdle bool) (_ *Tracer, err error) {
 	return t, nil
 }
 
-func (t *Tracer) attach() error {
+func (t *Tracer) attach(without []string) error {
 	for _, a := range attachments {
+		if slices.Contains(without, a.tp) {
+			continue
+		}
 		if a.prog == cputimeProgOnCpuIdle && !t.idleTraced {
 			continue
 		}
