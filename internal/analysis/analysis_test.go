@@ -156,7 +156,7 @@ func TestNoClaims(t *testing.T) {
 func TestUglyData(t *testing.T) {
 	r := analyzed(t, synthetic.Options{Seed: 4, Replicates: 10, Bimodal: "process", Missing: true, Bad: true})
 	got := codes(r)
-	for _, c := range []string{"bimodal", "missing-replicates", "contaminated", "strangers", "trial-error", "failed", "wide-interval"} {
+	for _, c := range []string{"bimodal", "missing-replicates", "contaminated", "strangers", "trial-error", "failed"} {
 		if got[c] == 0 {
 			t.Errorf("no warning %q in %v", c, got)
 		}
@@ -176,6 +176,10 @@ func TestUglyData(t *testing.T) {
 				t.Errorf("%s: spread %v, a contaminated trial counts", c.Key, d.CV)
 			}
 		}
+	}
+
+	if n := codes(analyzed(t, synthetic.Options{Noise: 0.3}))["wide-interval"]; n < 10 {
+		t.Errorf("%d warnings of wide intervals with 30 %% noise", n)
 	}
 
 	r = analyzed(t, synthetic.Options{NoGroups: true})

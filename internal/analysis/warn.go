@@ -49,7 +49,7 @@ func (a *analyzer) warnCells(e *Experiment) {
 			a.warn(e, c, 0, "bimodal", "two modes: %d trials near %s, %d near %s; the median describes neither, look at the single trials",
 				d.Modes.LowCount, unit.BitRate(d.Modes.Low), d.Modes.HighCount, unit.BitRate(d.Modes.High))
 		}
-		if w := d.Median.RelativeHalfWidth(); c.OK >= need && w > WideInterval {
+		if w := d.Median.RelativeHalfWidth(); d.Modes == nil && c.OK >= need && w > WideInterval {
 			a.warn(e, c, 0, "wide-interval", "the median's interval is ±%s: more replicates or a quieter machine would narrow it", unit.Percent(w))
 		}
 	}

@@ -23,6 +23,8 @@ type series struct {
 	Marks  []mark
 	Dashed bool // a reference, no measurement: a line without markers
 	Hollow bool // the paper's
+	// Curve is drawn instead of marks, over a numeric axis: a fitted function.
+	Curve func(x float64) float64
 }
 
 // chart has a category axis, or with Xs a numeric one, and a value axis.
@@ -40,6 +42,9 @@ type chart struct {
 	colorPerMark bool // one series whose bars are the cases
 }
 
+// catBreak parts the levels in the name of a cell.
+const catBreak = " · "
+
 // The frame of a chart, in the units of its viewBox. Small enough that its
 // text can be read when a phone scales it down.
 const (
@@ -47,11 +52,11 @@ const (
 	chartL, chartR, chartT, chartBot = 44.0, 10.0, 26.0, 44.0
 )
 
-// frame maps values to coordinates.
-type frame struct{ lo, hi float64 }
+// frame maps values to coordinates; height is that of the plot.
+type frame struct{ lo, hi, height float64 }
 
 func (f frame) y(v float64) float64 {
-	return chartT + (chartH-chartT-chartBot)*(1-(v-f.lo)/(f.hi-f.lo))
+	return chartT + f.height*(1-(v-f.lo)/(f.hi-f.lo))
 }
 
 func (c *chart) SVG() template.HTML {
@@ -66,7 +71,13 @@ func (c *chart) SVG() template.HTML {
 		}
 	}
 	tk := ticks(lo, hi)
-	f := frame{tk[0], tk[len(tk)-1]}
+	// A category of several levels takes a line for each.
+	lines := 1
+	for _, name := range c.Cats {
+		lines = max(lines, 1+strings.Count(name, catBreak))
+	}
+	bottom := chartBot + 14*float64(lines-1)
+	f := frame{tk[0], tk[len(tk)-1], chartH - chartT - bottom}
 	for _, v := range tk {
 		class := "grid"
 		if v == 0 {
@@ -77,7 +88,9 @@ func (c *chart) SVG() template.HTML {
 	}
 	s.text(4, 13, "start", "ytitle", c.YTitle)
 	for i, name := range c.Cats {
-		s.text(c.x(i), chartH-chartBot+17, "middle", "tick", name)
+		for j, part := range strings.Split(name, catBreak) {
+			s.text(c.x(i), chartH-bottom+17+14*float64(j), "middle", "tick", part)
+		}
 	}
 	s.text((chartL+chartW-chartR)/2, chartH-6, "middle", "xtitle", c.XTitle)
 	if c.Bars {
@@ -121,7 +134,7 @@ func (c *chart) bars(s *svg, f frame) {
 				s.line(x, f.y(m.Ideal), x+width, f.y(m.Ideal), "ideal")
 			}
 			if m.Paper != 0 {
-				s.symbol(3, x+width/2, f.y(m.Paper), 4, "paper", "the paper: "+tickLabel(m.Paper))
+				s.symbol(3, x+width/2, f.y(m.Paper), min(4, width/3), "paper", "the paper: "+tickLabel(m.Paper))
 			}
 		}
 	}
@@ -139,6 +152,17 @@ func (c *chart) lines(s *svg, f frame) {
 	for _, sr := range c.Series {
 		var d strings.Builder
 		pen := "M"
+		if sr.Curve != nil {
+			first, last := c.Xs[0], c.Xs[len(c.Xs)-1]
+			for i := range 41 {
+				v := first + (last-first)*float64(i)/40
+				x := c.x(0) + (c.x(len(c.Xs)-1)-c.x(0))*float64(i)/40
+				d.WriteString(pen + num(x) + " " + num(f.y(sr.Curve(v))))
+				pen = "L"
+			}
+			s.path(d.String(), "fit "+colorClass(sr.Color), "")
+			continue
+		}
 		for i, m := range sr.Marks {
 			if !m.Has {
 				pen = "M"
@@ -194,6 +218,8 @@ func (c *chart) Legend() []key {
 				case sr.Hollow:
 					s.line(0, 6, 22, 6, "paperline")
 					s.symbol(3, 11, 6, 4, "paper", "")
+				case sr.Curve != nil:
+					s.line(0, 6, 22, 6, "fit "+colorClass(sr.Color))
 				case c.Bars:
 					s.rect(4, 1, 14, 10, "bar "+colorClass(sr.Color), "")
 				default:

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/stackmeter/stackmeter/internal/analysis"
@@ -82,7 +83,7 @@ func figure3(e *analysis.Experiment, m analysis.Metric) *chart {
 	if len(c.Cats) == 1 {
 		c.byCase()
 	}
-	c.YTitle = c.rescale() + " per fully used machine"
+	c.YTitle = c.rescale()
 	return c
 }
 
@@ -177,6 +178,41 @@ func figureSMP(e *analysis.Experiment, ss []*analysis.Scaling, m analysis.Metric
 	if len(c.Series) == 0 {
 		return nil
 	}
+	if len(ss) == 1 {
+		return curveSMP(c, ss[0], m)
+	}
+	return c
+}
+
+// curveSMP draws one row as a curve over CPUs, with the ideal and the fit.
+func curveSMP(c *chart, s *analysis.Scaling, m analysis.Metric) *chart {
+	c.Bars, c.IdealLegend = false, false
+	c.XTitle = "CPUs"
+	if s.MessageBytes > 0 {
+		c.XTitle += ", messages of " + unit.Size(s.MessageBytes)
+	}
+	c.Cats = nil
+	measured := series{Name: "measured", Color: 1}
+	ideal, fit := series{Name: "ideal", Dashed: true}, series{Name: "Universal Scalability Law", Color: 2}
+	for _, p := range s.Points {
+		c.Cats, c.Xs = append(c.Cats, fmt.Sprint(p.N)), append(c.Xs, float64(p.N))
+		mk := mark{}
+		if f := p.Factor[m]; f != nil {
+			mk = estimateMark(f.Estimate, fmt.Sprintf("%d CPUs: %.2f [%.2f, %.2f], ideal %d", p.N, f.Value, f.Lo, f.Hi, p.N))
+		} else if p.N == 1 {
+			mk = mark{Has: true, V: 1, Lo: 1, Hi: 1, Tip: "1 CPU: 1 by definition"}
+		}
+		measured.Marks = append(measured.Marks, mk)
+		ideal.Marks = append(ideal.Marks, mark{Has: true, V: p.Ideal, Lo: p.Ideal, Hi: p.Ideal})
+	}
+	if u := s.Fits[m]; u != nil && s.Points[0].N == 1 {
+		fit.Curve = func(n float64) float64 { return u.At(n) / u.At(1) }
+	}
+	c.Series = []series{ideal}
+	if fit.Curve != nil {
+		c.Series = append(c.Series, fit)
+	}
+	c.Series = append(c.Series, measured)
 	return c
 }
 
@@ -239,4 +275,43 @@ func (c *chart) references(ns []int, one float64, several bool) {
 		paper.Marks = append(paper.Marks, mk)
 	}
 	c.Series = append(c.Series, ideal, paper)
+}
+
+// figureContrast draws the cells of a contrast as bars, the baseline first.
+func figureContrast(e *analysis.Experiment, k *analysis.Contrast, m analysis.Metric) *chart {
+	c := &chart{
+		Title:   upperFirst(metricName(m)) + " by cell",
+		Desc:    "The table of cells below holds the same numbers.",
+		Caption: upperFirst(metricName(m)) + ".",
+		Bars:    true, colorPerMark: true,
+	}
+	c.XTitle = restName(e, k.Rest)
+	one := series{}
+	cells := []*analysis.Cell{}
+	if k.Baseline != nil {
+		cells = append(cells, k.Baseline)
+	}
+	for _, a := range k.Against {
+		cells = append(cells, a.Cell)
+	}
+	for i, cell := range cells {
+		d := cell.Metrics[m]
+		if d == nil {
+			continue
+		}
+		levels := maps.Clone(cell.Levels)
+		for f := range k.Rest {
+			delete(levels, f)
+		}
+		name := cellName(e, levels)
+		mk := estimateMark(d.Median, rateTip(name, d.Median))
+		mk.Color = i
+		c.Cats, one.Marks = append(c.Cats, name), append(one.Marks, mk)
+	}
+	if len(c.Cats) < 2 || len(c.Cats) > 6 {
+		return nil
+	}
+	c.Series = []series{one}
+	c.YTitle = c.rescale()
+	return c
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/stackmeter/stackmeter/internal/analysis"
+	"github.com/stackmeter/stackmeter/internal/stats"
 )
 
 // findings are the study's answers in a sentence each, by the primary metric.
@@ -15,12 +16,8 @@ func findings(r *analysis.Report) []string {
 		if s := affinityFinding(e, r.Primary); s != "" {
 			out = append(out, e.Name+": "+s)
 		}
-		for _, s := range e.CPUs {
-			out = append(out, scalingFinding(e, s, r.Primary)...)
-		}
-		for _, s := range e.NICs {
-			out = append(out, scalingFinding(e, s, analysis.Throughput)...)
-		}
+		out = append(out, scalingFinding(e, e.CPUs, r.Primary)...)
+		out = append(out, scalingFinding(e, e.NICs, analysis.Throughput)...)
 		for _, c := range e.Contrasts {
 			out = append(out, contrastFinding(e, c, r.Primary)...)
 		}
@@ -70,19 +67,39 @@ func affinityFinding(e *analysis.Experiment, m analysis.Metric) string {
 	return fmt.Sprintf("of %d rows, BOTH gains %s.", total, strings.Join(parts, ", "))
 }
 
-func scalingFinding(e *analysis.Experiment, s *analysis.Scaling, m analysis.Metric) []string {
-	last := s.Points[len(s.Points)-1]
-	f, eff := last.Factor[m], last.Efficiency[m]
-	if f == nil {
+// scalingFinding is about the largest size; several rows are told as a range of
+// their factors, without intervals.
+func scalingFinding(e *analysis.Experiment, ss []*analysis.Scaling, m analysis.Metric) []string {
+	var lo, hi *stats.Comparison
+	n, rows := 0, 0
+	for _, s := range ss {
+		last := s.Points[len(s.Points)-1]
+		f := last.Factor[m]
+		if f == nil || last.N < n {
+			continue
+		}
+		if last.N > n {
+			lo, hi, n, rows = nil, nil, last.N, 0
+		}
+		rows++
+		if lo == nil || f.Value < lo.Value {
+			lo = f
+		}
+		if hi == nil || f.Value > hi.Value {
+			hi = f
+		}
+	}
+	if lo == nil {
 		return nil
 	}
-	where := ""
-	if rest := restName(e, s.Rest); rest != "" {
-		where = rest + ": "
+	one := strings.ToUpper(ss[0].Of[:len(ss[0].Of)-1])
+	ideal := float64(n)
+	if rows == 1 {
+		return []string{fmt.Sprintf("%s: %d %ss give %.2f [%.2f, %.2f] times %s of one %s, %.0f %% of the ideal.",
+			e.Name, n, one, lo.Value, lo.Lo, lo.Hi, shortMetric(m), one, 100*lo.Value/ideal)}
 	}
-	many, one := strings.ToUpper(s.Of[:len(s.Of)-1])+"s", strings.ToUpper(s.Of[:len(s.Of)-1])
-	return []string{fmt.Sprintf("%s: %s%d %s give %.2f [%.2f, %.2f] times %s of one %s, %.0f %% of the ideal.",
-		e.Name, where, last.N, many, f.Value, f.Lo, f.Hi, shortMetric(m), one, 100*eff.Value)}
+	return []string{fmt.Sprintf("%s: %d %ss give %.2f to %.2f times %s of one %s over %d rows, %.0f to %.0f %% of the ideal.",
+		e.Name, n, one, lo.Value, hi.Value, shortMetric(m), one, rows, 100*lo.Value/ideal, 100*hi.Value/ideal)}
 }
 
 func shortMetric(m analysis.Metric) string {

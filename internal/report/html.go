@@ -164,7 +164,9 @@ func newSection(r *analysis.Report, e *analysis.Experiment) section {
 	if len(e.CPUs) > 0 {
 		for _, m := range metrics {
 			add(figureSMP(e, e.CPUs, m))
-			s.Scaling = append(s.Scaling, newScalingTable(e, e.CPUs, m))
+			t := newScalingTable(e, e.CPUs, m)
+			t.Folded = m != r.Primary && len(t.Rows) > 6
+			s.Scaling = append(s.Scaling, t)
 		}
 	}
 	if len(e.NICs) > 0 {
@@ -172,6 +174,7 @@ func newSection(r *analysis.Report, e *analysis.Experiment) section {
 		s.Scaling = append(s.Scaling, newScalingTable(e, e.NICs, analysis.Throughput))
 	}
 	for _, c := range e.Contrasts {
+		add(figureContrast(e, c, r.Primary))
 		s.Contrasts = append(s.Contrasts, newContrastTable(r, e, c))
 	}
 	s.cells(r, e)

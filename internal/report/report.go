@@ -174,7 +174,7 @@ func cellName(e *analysis.Experiment, levels map[string]string) string {
 	if len(parts) == 0 {
 		return e.Name
 	}
-	return strings.Join(parts, " · ")
+	return strings.Join(parts, catBreak)
 }
 
 // restName names the fixed factors of a group; "" if none varies.
@@ -185,7 +185,7 @@ func restName(e *analysis.Experiment, rest map[string]string) string {
 			parts = append(parts, levelName(f.Name, l))
 		}
 	}
-	return strings.Join(parts, " · ")
+	return strings.Join(parts, catBreak)
 }
 
 // constants are the factors that have one level in an experiment.

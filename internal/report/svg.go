@@ -59,6 +59,9 @@ func (s *svg) tip(element, text string) {
 }
 
 func (s *svg) text(x, y float64, anchor, class, text string) {
+	if text == "" {
+		return
+	}
 	fmt.Fprintf(&s.sb, `<text x="%s" y="%s" text-anchor="%s" class="%s">%s</text>`, num(x), num(y), anchor, class, html.EscapeString(text))
 }
 

@@ -75,6 +75,7 @@ type scalingTable struct {
 	Metric, Of string
 	Rows       []scalingTableRow
 	Fits       []string
+	Folded     bool // behind a click: the secondary metric of a long table
 }
 
 type scalingTableRow struct {
@@ -84,7 +85,7 @@ type scalingTableRow struct {
 }
 
 func newScalingTable(e *analysis.Experiment, ss []*analysis.Scaling, m analysis.Metric) scalingTable {
-	t := scalingTable{Metric: metricName(m), Of: map[string]string{"cpus": "CPUs", "nics": "NICs"}[ss[0].Of]}
+	t := scalingTable{Metric: metricName(m), Fits: fitTexts(e, ss, m), Of: map[string]string{"cpus": "CPUs", "nics": "NICs"}[ss[0].Of]}
 	for _, s := range ss {
 		for i, p := range s.Points {
 			r := scalingTableRow{
@@ -99,9 +100,6 @@ func newScalingTable(e *analysis.Experiment, ss []*analysis.Scaling, m analysis.
 				r.OfIdeal = fmt.Sprintf("%.0f %%", 100*p.Efficiency[m].Value)
 			}
 			t.Rows = append(t.Rows, r)
-		}
-		if u := s.Fits[m]; u != nil {
-			t.Fits = append(t.Fits, fitText(e, s, u))
 		}
 	}
 	return t

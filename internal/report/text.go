@@ -264,10 +264,8 @@ func (p *printer) scaling(e *analysis.Experiment, ss []*analysis.Scaling, metric
 			}
 		}
 		p.table(t)
-		for _, s := range ss {
-			if u := s.Fits[m]; u != nil {
-				p.wrap("  "+fitText(e, s, u), 4, plain)
-			}
+		for _, f := range fitTexts(e, ss, m) {
+			p.wrap("  "+f, 4, plain)
 		}
 	}
 }
@@ -315,11 +313,25 @@ func fitText(e *analysis.Experiment, s *analysis.Scaling, u *stats.USL) string {
 	if u.PeakN > 0 {
 		text += fmt.Sprintf(", most at %.1f %s", u.PeakN, strings.ToUpper(s.Of[:len(s.Of)-1])+"s")
 	}
-	text += "."
-	for _, w := range u.Warnings {
-		text += " (" + upperFirst(w) + ".)"
+	return text + "."
+}
+
+// fitTexts are the fits of all rows, and what to doubt in them, once.
+func fitTexts(e *analysis.Experiment, ss []*analysis.Scaling, m analysis.Metric) []string {
+	var out, doubts []string
+	for _, s := range ss {
+		u := s.Fits[m]
+		if u == nil {
+			continue
+		}
+		out = append(out, fitText(e, s, u))
+		for _, w := range u.Warnings {
+			if w = upperFirst(w) + "."; !slices.Contains(doubts, w) {
+				doubts = append(doubts, w)
+			}
+		}
 	}
-	return text
+	return append(out, doubts...)
 }
 
 func (p *printer) contrast(r *analysis.Report, e *analysis.Experiment, c *analysis.Contrast) {
