@@ -118,40 +118,49 @@ func FitUSL(points []Point, confidence float64, seed uint64) (USL, error) {
 }
 
 // solveUSL minimises sum(((a + b(N-1) + cN(N-1)) * X/N - 1)^2) over a > 0,
-// b, c >= 0.
+// b, c >= 0, by the normal equations of each set of columns.
 func solveUSL(n, x []float64) ([3]float64, bool) {
-	var best [3]float64
-	bestCost, found := math.Inf(1), false
-	ones := mat.NewVecDense(len(n), nil)
+	var gram [3][3]float64
+	var rhs, scale [3]float64
 	for i := range n {
-		ones.SetVec(i, 1)
-	}
-	for _, cols := range [][]int{{0, 1, 2}, {0, 1}, {0, 2}, {0}} {
-		a := mat.NewDense(len(n), len(cols), nil)
-		for i := range n {
-			w := x[i] / n[i]
-			row := [3]float64{w, w * (n[i] - 1), w * n[i] * (n[i] - 1)}
-			for j, c := range cols {
-				a.Set(i, j, row[c])
+		w := x[i] / n[i]
+		row := [3]float64{w, w * (n[i] - 1), w * n[i] * (n[i] - 1)}
+		for j := range row {
+			rhs[j] += row[j]
+			for k := range row {
+				gram[j][k] += row[j] * row[k]
 			}
 		}
+	}
+	// Columns of unit length: they differ by nine orders of magnitude.
+	for j := range scale {
+		scale[j] = math.Sqrt(gram[j][j])
+	}
+	var best [3]float64
+	bestCost, found := math.Inf(1), false
+	for _, cols := range [][]int{{0, 1, 2}, {0, 1}, {0, 2}, {0}} {
+		g := mat.NewSymDense(len(cols), nil)
+		r := mat.NewVecDense(len(cols), nil)
+		for j, cj := range cols {
+			r.SetVec(j, rhs[cj]/scale[cj])
+			for k := j; k < len(cols); k++ {
+				g.SetSym(j, k, gram[cj][cols[k]]/scale[cj]/scale[cols[k]])
+			}
+		}
+		var chol mat.Cholesky
 		var sol mat.VecDense
-		if sol.SolveVec(a, ones) != nil {
+		if !chol.Factorize(g) || chol.SolveVecTo(&sol, r) != nil {
 			continue
 		}
 		var p [3]float64
 		feasible := true
 		for j, c := range cols {
-			p[c] = sol.AtVec(j)
+			p[c] = sol.AtVec(j) / scale[c]
 			feasible = feasible && p[c] >= 0
 		}
-		if !feasible || p[0] <= 0 {
-			continue
-		}
-		var res mat.VecDense
-		res.MulVec(a, &sol)
-		res.SubVec(&res, ones)
-		if cost := mat.Dot(&res, &res); cost < bestCost {
+		// At the solution of the normal equations the cost is n - rhs'p.
+		cost := float64(len(n)) - mat.Dot(r, &sol)
+		if feasible && p[0] > 0 && cost < bestCost {
 			best, bestCost, found = [3]float64{1 / p[0], p[1] / p[0], p[2] / p[0]}, cost, true
 		}
 	}
