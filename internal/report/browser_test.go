@@ -147,6 +147,7 @@ func render(t *testing.T, d *result.Dir) []byte {
 }
 
 func TestInBrowser(t *testing.T) {
+	t.Parallel()
 	browser(t)
 	for name, want := range map[string]struct{ figures, strips, sparks int }{
 		// smp 2 (both metrics), affinity 2, nics 1, mtu 1
@@ -199,6 +200,7 @@ func TestInBrowser(t *testing.T) {
 
 // The test above would see a page that is broken.
 func TestBrowserSeesFaults(t *testing.T) {
+	t.Parallel()
 	p := render(t, write(t, ugly["one replicate"]))
 	broken := bytes.Replace(p, []byte("<h1>"), []byte(`<img src="spy.png" alt=""><p style="width:2000px">wide wide</p><h1>`), 1)
 	frames, asked, console := look(t, broken)
@@ -215,6 +217,7 @@ func TestBrowserSeesFaults(t *testing.T) {
 
 // The page is drawn, light and dark.
 func TestScreenshots(t *testing.T) {
+	t.Parallel()
 	browser(t)
 	d := write(t, ugly["clean"])
 	name, err := Write(d)
@@ -257,6 +260,7 @@ func TestScreenshots(t *testing.T) {
 }
 
 func TestHTMLIsSelfContained(t *testing.T) {
+	t.Parallel()
 	for name, o := range ugly {
 		p := string(render(t, write(t, o)))
 		for _, bad := range []string{"src=", "@import", "url(", "http://", "https://", "<script", "%!", "ZgotmplZ", "NaN", "Inf"} {
@@ -269,6 +273,7 @@ func TestHTMLIsSelfContained(t *testing.T) {
 
 // What a host or a process calls itself can't become markup.
 func TestHTMLEscapes(t *testing.T) {
+	t.Parallel()
 	d := write(t, ugly["one replicate"])
 	const evil = `<script>alert(1)</script>`
 	d.Manifest.Rig, d.Manifest.CommandLine, d.Manifest.Plan.Name = evil, []string{evil}, evil
@@ -285,6 +290,7 @@ func TestHTMLEscapes(t *testing.T) {
 }
 
 func TestEmptyPage(t *testing.T) {
+	t.Parallel()
 	d := write(t, ugly["one replicate"])
 	d.Trials = nil
 	if p := render(t, d); !bytes.Contains(p, []byte("nothing to tell")) {

@@ -36,6 +36,7 @@ func text(t *testing.T, d *result.Dir, o TextOptions) string {
 }
 
 func TestTextFitsAndTellsAll(t *testing.T) {
+	t.Parallel()
 	for name, o := range ugly {
 		t.Run(name, func(t *testing.T) {
 			d := write(t, o)
@@ -64,6 +65,7 @@ func TestTextFitsAndTellsAll(t *testing.T) {
 }
 
 func TestTextLikeThePaper(t *testing.T) {
+	t.Parallel()
 	out := text(t, write(t, ugly["clean"]), TextOptions{})
 	for _, want := range []string{
 		`Msgsize +IRQ +PROCESS +BOTH +OPPOSITE +as found +BOTH beyond`,
@@ -88,6 +90,7 @@ func TestTextLikeThePaper(t *testing.T) {
 }
 
 func TestTextClaimsNothingOnDoubt(t *testing.T) {
+	t.Parallel()
 	out := text(t, write(t, ugly["one replicate"]), TextOptions{})
 	if strings.Contains(out, ": BOTH gains more than") || !strings.Contains(out, "too few replicates to tell") {
 		t.Errorf("one replicate:\n%s", out)
@@ -173,6 +176,7 @@ func TestWriteErrorsAreReported(t *testing.T) {
 }
 
 func TestJSON(t *testing.T) {
+	t.Parallel()
 	for name, o := range ugly {
 		var b bytes.Buffer
 		if err := JSON(&b, write(t, o)); err != nil {
