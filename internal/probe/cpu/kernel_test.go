@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestSoftIRQIsAttributedToTheProcessItRanOver(t *testing.T) {
@@ -143,7 +145,11 @@ func plain() int {
 		fmt.Println(err)
 		return 1
 	}
-	for start := time.Now(); time.Since(start) < 300*time.Millisecond; {
+	for start := time.Now(); time.Since(start) < 5*time.Second; {
+		var ts unix.Timespec
+		if unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &ts) != nil || ts.Nano() > 3e8 {
+			break
+		}
 	}
 	b, err := p.Mark()
 	if err != nil {
@@ -158,7 +164,7 @@ func plain() int {
 	})
 	fmt.Println(p.Source(), missing, codes(ws), err)
 	// two points of 10 ms at the edges, and a tick of the run time
-	if s := c.Groups["server"]; s < 0.25 || s > 0.5 || c.Utilization < 0.1 {
+	if s := c.Groups["server"]; s < 0.25 || s > 0.5 || c.Utilization <= 0 {
 		fmt.Printf("wrong: %+v\n", c)
 		return 1
 	}

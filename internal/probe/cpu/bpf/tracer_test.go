@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"math"
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -58,7 +59,8 @@ func TestEveryCPUClosesFromTheStart(t *testing.T) {
 }
 
 // TestMissedEventsAreInferred compares a tracer that sees everything with one that
-// sees neither switches nor the idle loop, over a load that sleeps and burns.
+// sees neither switches nor the idle loop, over a load that sleeps and burns. (With
+// more than one load the blind one cannot know who ran between two events.)
 func TestMissedEventsAreInferred(t *testing.T) {
 	full, blind := open(t), open(t, "sched_switch", "cpu_idle")
 	stop, done := make(chan struct{}), make(chan struct{})
@@ -88,6 +90,15 @@ func TestMissedEventsAreInferred(t *testing.T) {
 	b := read()
 	close(stop)
 	<-done
+	var others float64 // milliseconds
+	for k, p := range b[0].Procs {
+		if k.TGID != os.Getpid() {
+			others += float64(p.NS[Task]-a[0].Procs[k].NS[Task]) / 1e6
+		}
+	}
+	if others > 25 {
+		t.Skipf("the machine is too busy to judge: others used %.0f ms of 500", others)
+	}
 	var missed uint64
 	for n := range runtime.NumCPU() {
 		missed += b[1].CPUs[n].Missed - a[1].CPUs[n].Missed
