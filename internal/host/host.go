@@ -17,7 +17,6 @@ package host
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -103,9 +102,4 @@ func number(path ...string) (int, error) {
 		return 0, fmt.Errorf("%s: %q is not a number", filepath.Join(path...), s)
 	}
 	return n, nil
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return !errors.Is(err, fs.ErrNotExist)
 }

@@ -1,0 +1,259 @@
+package knob
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stackmeter/stackmeter/internal/host"
+)
+
+// Change is a change as the journal has it.
+type Change struct {
+	Name, Target string
+	Old, New     string
+}
+
+// Failure is a change that could not be undone.
+type Failure struct {
+	Change
+	Error   string
+	Command string // shell command that undoes it; empty if not known
+}
+
+// Report is what a restoration came to.
+type Report struct {
+	Restored []Change    // put back
+	Gone     []Change    // the thing itself is gone (a NIC, thread, namespace or boot that ended)
+	Foreign  []Change    // changed by somebody else since: left as it is
+	Killed   []host.Task // processes left over
+	Failed   []Failure   // not undone, and noted still: the next Recover tries again
+	InUse    []Owner     // journals of processes that run
+	Notes    []string    // what was tolerated, for a log
+}
+
+// Err is nil if nothing failed.
+func (r Report) Err() error { return errors.Join(errorsOf(r.Failed)...) }
+
+func errorsOf(fs []Failure) []error {
+	var errs []error
+	for _, f := range fs {
+		errs = append(errs, fmt.Errorf("%s of %s not restored to %q: %s (by hand: %s)", f.Name, f.Target, f.Old, f.Error, f.Command))
+	}
+	return errs
+}
+
+func change(e *entry) Change { return Change{e.Name, e.Target, e.Old, e.New} }
+
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENODEV)
+}
+
+// undo puts one change back, adds to the report how it went, and reports whether the
+// entry is dealt with.
+func undo(k Knob, e *entry, r *Report) bool {
+	now, err := k.Read()
+	switch {
+	case err != nil && gone(err):
+		r.Gone = append(r.Gone, change(e))
+		return true
+	case err == nil && now == e.Old: // never made, or undone by others
+		return true
+	case err == nil && now != e.New && e.Type == "change":
+		r.Foreign = append(r.Foreign, change(e))
+		return true
+	case err == nil:
+		err = k.Write(e.Old)
+	}
+	if err == nil {
+		err = Verify(k, e.Old)
+	}
+	switch {
+	case err == nil:
+		r.Restored = append(r.Restored, change(e))
+		return true
+	case gone(err):
+		r.Gone = append(r.Gone, change(e))
+		return true
+	}
+	r.Failed = append(r.Failed, Failure{change(e), err.Error(), k.Command(e.Old)})
+	return false
+}
+
+// Recover undoes what journals in dir say of processes that are dead: it kills
+// the processes that they left over and restores their changes, latest first.
+// Journals of running processes are left alone. An error names a journal that could
+// not be read; what could be read of it was undone, and the file is kept beside its
+// name with .bad after it.
+func Recover(ctx context.Context, root host.Root, dir string) (Report, error) {
+	var r Report
+	var errs []error
+	done := map[string]bool{}
+	// Killing what one journal names can free another: agents of a dead controller
+	// have journals of their own.
+	for round := 0; round < 20; round++ {
+		paths, err := filepath.Glob(filepath.Join(dir, "*"+suffix))
+		if err != nil {
+			return r, err
+		}
+		r.InUse = nil
+		for _, p := range paths {
+			if err := ctx.Err(); err != nil {
+				return r, errors.Join(append(errs, err)...)
+			}
+			if done[p] {
+				continue
+			}
+			owner, err := recoverFile(root, p, &r)
+			if owner != nil {
+				r.InUse = append(r.InUse, *owner)
+				continue
+			}
+			done[p] = true
+			errs = append(errs, err)
+		}
+		if len(r.InUse) == 0 || len(r.Killed) == 0 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return r, errors.Join(errs...)
+}
+
+// recoverFile returns the owner if there is one alive.
+func recoverFile(root host.Root, path string, r *Report) (inUse *Owner, err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // its owner or another Recover was done with it
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	lockErr := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return nil, err
+	}
+	entries, bad := parse(b)
+	var owner Owner
+	if len(entries) > 0 && entries[0].Owner != nil {
+		owner = *entries[0].Owner
+	}
+	if lockErr != nil {
+		return &owner, nil
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Nlink == 0 {
+		return nil, err
+	}
+	if n := len(b); n > 0 && b[n-1] != '\n' {
+		r.Notes = append(r.Notes, fmt.Sprintf("%s: the last line is cut off; that change had not been made", path))
+	}
+	left := replay(root, f, owner, entries, r)
+	if bad != nil {
+		kept := path + ".bad"
+		return nil, errors.Join(fmt.Errorf("journal %s: %w; the file is kept as %s: check by hand what it says, then remove it", path, bad, kept), os.Rename(path, kept))
+	}
+	if left {
+		return nil, nil
+	}
+	return nil, os.Remove(path)
+}
+
+// parse reads the lines that it can; the error names the first that it can't. A last
+// line without its end is no error.
+func parse(b []byte) ([]*entry, error) {
+	var es []*entry
+	var bad error
+	for n := 1; len(b) > 0; n++ {
+		line, rest, whole := bytes.Cut(b, []byte{'\n'})
+		b = rest
+		e := new(entry)
+		err := json.Unmarshal(line, e)
+		switch {
+		case err != nil && !whole:
+		case err != nil && bad == nil:
+			bad = fmt.Errorf("line %d: %w", n, err)
+		case err == nil && bad == nil && !slices.Contains([]string{"owner", "change", "bystander", "process", "undone"}, e.Type):
+			bad = fmt.Errorf("line %d: type %q is none that this version knows", n, e.Type)
+		case err == nil:
+			es = append(es, e)
+		}
+	}
+	return es, bad
+}
+
+// replay undoes entries, latest first, and marks them. It reports whether any
+// is left.
+func replay(root host.Root, f *os.File, owner Owner, entries []*entry, r *Report) (left bool) {
+	undone := map[int]bool{}
+	for _, e := range entries {
+		if e.Type == "undone" {
+			undone[e.Seq] = true
+		}
+	}
+	reboot := owner.BootID != "" && owner.BootID != root.BootID()
+	open := slices.DeleteFunc(slices.Clone(entries), func(e *entry) bool {
+		return e.Type == "undone" || e.Type == "owner" || undone[e.Seq]
+	})
+	for _, e := range open {
+		if e.Type == "process" && e.Task != nil && !reboot && kill(root, *e.Task, e.Exe) {
+			r.Killed = append(r.Killed, *e.Task)
+		}
+	}
+	for _, e := range slices.Backward(open) {
+		ok := true
+		switch {
+		case e.Type == "process":
+		case reboot:
+			r.Gone = append(r.Gone, change(e))
+		default:
+			ok = undoEntry(root, e, r)
+		}
+		if !ok {
+			left = true
+			continue
+		}
+		mark, err := json.Marshal(entry{Type: "undone", Seq: e.Seq})
+		if err == nil {
+			_, err = f.Write(append(mark, '\n'))
+		}
+		if err != nil {
+			r.Notes = append(r.Notes, err.Error())
+		}
+	}
+	return left
+}
+
+// kill ends the very task and waits for its end, for 2 s at most.
+func kill(root host.Root, t host.Task, exe string) bool {
+	fd, err := unix.PidfdOpen(t.PID, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	// The descriptor stands for one process: it can't become another after this check.
+	if !root.Alive(t) || (exe != "" && root.Exe(t.PID) != exe) {
+		return false
+	}
+	if unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) != nil {
+		return false
+	}
+	for range 20 {
+		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100); n > 0 || (err != nil && err != unix.EINTR) {
+			break
+		}
+	}
+	return true
+}
