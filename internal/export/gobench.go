@@ -26,8 +26,9 @@ const (
 //
 //	BenchmarkTCPStream/experiment=affinity/msg=4096/affinity=both 1 3.3e10 bit/s/cpu
 //
-// so that `benchstat -filter /experiment:affinity -row /msg -col /affinity`
-// prints the paper's Table 1 with p-values.
+// so that benchstat prints the paper's Table 1 with p-values:
+//
+//	benchstat -filter '/experiment:affinity /unpinned:scatter .unit:bit/s/cpu' -row /msg -col /affinity FILE
 func GoBench(w io.Writer, d *result.Dir) error {
 	b := bufio.NewWriter(w)
 	fmt.Fprintln(b, "goos: linux")
