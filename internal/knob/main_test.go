@@ -1,0 +1,162 @@
+package knob
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/stackmeter/stackmeter/internal/host"
+	"github.com/stackmeter/stackmeter/internal/sysx"
+)
+
+const victimVariable = "KNOB_TEST_VICTIM"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(victimVariable); dir != "" {
+		victim(dir)
+	}
+	os.Exit(m.Run())
+}
+
+// victim changes settings, says so and waits for its end.
+func victim(dir string) {
+	root := host.Live()
+	sys, err := sysx.Sysfs()
+	if err == nil {
+		root.Sys = fmt.Sprintf("/proc/self/fd/%d", sys.Fd())
+	}
+	j, err := NewJournal(root, dir)
+	if err == nil {
+		s := NewSet(root, j)
+		for _, w := range wanted(root) {
+			if err = s.Put(context.Background(), w.Knob, w.Value); err != nil {
+				break
+			}
+		}
+		runtime.KeepAlive(j)
+	}
+	fmt.Println("ready", err)
+	select {
+	case <-time.After(time.Minute):
+	}
+	runtime.KeepAlive(sys)
+	os.Exit(1)
+}
+
+// wanted are settings of the NIC sm0, each other than the kernel's default.
+func wanted(root host.Root) []Setting {
+	return []Setting{
+		{MTU(root, "sm0"), "1400"},
+		{MTU(root, "sm0"), "1300"},
+		{RPS(root, "sm0", 0), "1"},
+		{XPS(root, "sm0", 0), "1"},
+		{Offload("sm0", "tso"), "off"},
+		{Offload("sm0", "gro"), "on"},
+		{ThreadedNAPI(root, "sm0"), "1"},
+	}
+}
+
+// inVeth runs f on a thread in a network namespace of its own that has a veth pair of two
+// queues a side, sm0 and sm1.
+func inVeth(t *testing.T, f func(root host.Root)) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: makes a network namespace")
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread and its namespace end here
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			t.Errorf("unshare: %v", err)
+			return
+		}
+		sys, err := sysx.Sysfs()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer sys.Close()
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name, attrs.NumRxQueues, attrs.NumTxQueues = "sm0", 2, 2
+		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "sm1"}); err != nil {
+			t.Errorf("make a veth pair: %v", err)
+			return
+		}
+		for _, n := range []string{"sm0", "sm1"} {
+			l, err := netlink.LinkByName(n)
+			if err == nil {
+				err = netlink.LinkSetUp(l)
+			}
+			if err != nil {
+				t.Errorf("%s up: %v", n, err)
+				return
+			}
+		}
+		f(host.Root{Proc: "/proc", Sys: fmt.Sprintf("/proc/self/fd/%d", sys.Fd())})
+	}()
+	<-done
+}
+
+func values(t *testing.T, ss []Setting) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, s := range ss {
+		v, err := s.Knob.Read()
+		if err != nil {
+			t.Errorf("read %s: %v", s.Knob.Info().Name, err)
+		}
+		out[s.Knob.Info().Kind+" "+s.Knob.Info().Key] = v
+	}
+	return out
+}
+
+func compare(t *testing.T, before, after map[string]string) {
+	t.Helper()
+	for k, v := range before {
+		if after[k] != v {
+			t.Errorf("%s: was %q, is %q", k, v, after[k])
+		}
+	}
+}
+
+func journals(t *testing.T, dir string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
+// startVictim starts a process in the calling thread's namespace that holds settings.
+func startVictim(t *testing.T, dir string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), victimVariable+"="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Errorf("start the victim: %v", err)
+		runtime.Goexit()
+	}
+	b := make([]byte, 200)
+	n, _ := out.Read(b)
+	if s := strings.TrimSpace(string(b[:n])); s != "ready <nil>" {
+		t.Errorf("victim: %s", s)
+	}
+	return cmd
+}
