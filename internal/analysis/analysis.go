@@ -74,6 +74,9 @@ type Experiment struct {
 	Title   string   `json:"title,omitempty"`
 	Factors []Factor `json:"factors"`
 	Cells   []*Cell  `json:"cells"`
+	// Primary is the metric that the experiment is about: throughput where NICs
+	// vary, else the report's.
+	Primary Metric `json:"primary_metric"`
 
 	// Affinity has a row for each combination of the factors other than affinity
 	// and unpinned (Table 1, Figure 3).

@@ -49,7 +49,7 @@ type analyzer struct {
 
 func (a *analyzer) experiment(name string, trials []*trial.Trial) {
 	plan := a.Plan.experiment(name)
-	e := &Experiment{Name: name, Title: plan.Title, Factors: factors(trials)}
+	e := &Experiment{Name: name, Title: plan.Title, Factors: factors(trials), Primary: a.report.Primary}
 	a.report.Experiments = append(a.report.Experiments, e)
 	byKey := map[string]*Cell{}
 	for _, t := range trials {
@@ -73,11 +73,14 @@ func (a *analyzer) experiment(name string, trials []*trial.Trial) {
 		a.fill(c)
 	}
 	slices.SortFunc(e.Cells, func(x, y *Cell) int { return compareLevels(e.Factors, x.Levels, y.Levels) })
-	a.warnCells(e)
-
 	varies := func(f string) bool {
 		return slices.ContainsFunc(e.Factors, func(x Factor) bool { return x.Name == f && len(x.Levels) > 1 })
 	}
+	if varies("nics") {
+		e.Primary = Throughput
+	}
+	a.warnCells(e)
+
 	baseline := plan.baseline(e.Factors)
 	switch {
 	case varies("affinity"):

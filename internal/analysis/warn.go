@@ -40,7 +40,7 @@ func (a *analyzer) warnCells(e *Experiment) {
 		if c.OK < most {
 			a.warn(e, c, 0, "missing-replicates", "%d replicates, other cells have %d: resume the study to complete it", c.OK, most)
 		}
-		d := c.Metrics[a.report.Primary]
+		d := c.Metrics[e.Primary]
 		if d == nil {
 			a.warn(e, c, 0, "not-scaled", "CPU time was not measured in any trial: no throughput scaled to CPU")
 			continue

@@ -177,16 +177,13 @@ func newSection(r *analysis.Report, e *analysis.Experiment) section {
 		add(figureContrast(e, c, r.Primary))
 		s.Contrasts = append(s.Contrasts, newContrastTable(r, e, c))
 	}
-	s.cells(r, e)
+	s.cells(e)
 	return s
 }
 
 // cells fills the section's table of cells; all strips share one axis.
-func (s *section) cells(r *analysis.Report, e *analysis.Experiment) {
-	m := r.Primary
-	if len(e.NICs) > 0 {
-		m = analysis.Throughput
-	}
+func (s *section) cells(e *analysis.Experiment) {
+	m := e.Primary
 	s.CellMetric = metricName(m)
 	top := 0.0
 	for _, c := range e.Cells {

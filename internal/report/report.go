@@ -192,9 +192,14 @@ func restName(e *analysis.Experiment, rest map[string]string) string {
 func constants(e *analysis.Experiment) string {
 	var parts []string
 	for _, f := range e.Factors {
-		if len(f.Levels) == 1 {
-			parts = append(parts, levelName(f.Name, f.Levels[0]))
+		if len(f.Levels) != 1 {
+			continue
 		}
+		name := levelName(f.Name, f.Levels[0])
+		if f.Name == "unpinned" {
+			name = "what is not pinned " + map[string]string{"scatter": "scattered", "as-found": "left as found"}[f.Levels[0]]
+		}
+		parts = append(parts, name)
 	}
 	return strings.Join(parts, ", ")
 }

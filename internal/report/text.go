@@ -88,7 +88,7 @@ func (p *printer) experiment(r *analysis.Report, e *analysis.Experiment) {
 	for _, c := range e.Contrasts {
 		p.contrast(r, e, c)
 	}
-	p.cells(r, e)
+	p.cells(e)
 }
 
 // tableCases are the columns of Table 1.
@@ -110,7 +110,7 @@ func (p *printer) affinity(e *analysis.Experiment, m analysis.Metric, full bool)
 			val, rng, pp := textCell{"-", dim}, textCell{}, textCell{}
 			if c != nil {
 				val = textCell{fmt.Sprintf("%+.2f%s", 100*c.Value, mark), verdictStyle(v)}
-				rng, pp = textCell{pointRange(c.Estimate), dim}, textCell{pValue(c.P), dim}
+				rng, pp = textCell{strings.ReplaceAll(pointRange(c.Estimate), ",", ""), dim}, textCell{pValue(c.P), dim}
 			}
 			value, interval, pv = append(value, val), append(interval, rng), append(pv, pp)
 			words = append(words, textCell{shortVerdict(v), yellow})
@@ -366,33 +366,23 @@ func (p *printer) contrast(r *analysis.Report, e *analysis.Experiment, c *analys
 	p.table(t)
 }
 
-func (p *printer) cells(r *analysis.Report, e *analysis.Experiment) {
+func (p *printer) cells(e *analysis.Experiment) {
 	p.print("\n")
 	p.line("  Cells: medians of the replicates, ± half the 95 % interval", dim)
 	marked := false
 	t := &table{left: 1}
-	t.head("Cell", "n", "throughput", "scaled: server", "±", "scaled: machine", "CPU used", "spread")
+	t.head("Cell", "n", "throughput", "", "scaled: server", "", "scaled: machine", "", "CPU used")
 	for _, c := range e.Cells {
 		row := []textCell{{text: cellName(e, c.Levels)}, {text: fmt.Sprint(c.OK)}}
-		rate := func(m analysis.Metric) textCell {
+		for _, m := range []analysis.Metric{analysis.Throughput, analysis.Server, analysis.Machine} {
 			if d := c.Metrics[m]; d != nil {
-				return textCell{text: unit.BitRate(d.Median.Value) + modesMark(c, m)}
+				row = append(row, textCell{text: unit.BitRate(d.Median.Value) + modesMark(c, m)}, textCell{plusMinus(d.Median), dim})
+				marked = marked || d.Modes != nil
+			} else {
+				row = append(row, textCell{"-", dim}, textCell{})
 			}
-			return textCell{"-", dim}
 		}
-		row = append(row, rate(analysis.Throughput), rate(analysis.Server))
-		main := c.Metrics[r.Primary]
-		if main != nil {
-			row = append(row, textCell{plusMinus(main.Median), dim})
-		} else {
-			row = append(row, textCell{})
-		}
-		row = append(row, rate(analysis.Machine), textCell{text: unit.Percent(c.Utilization)})
-		if main != nil {
-			row = append(row, textCell{unit.Percent(main.CV), dim})
-			marked = marked || main.Modes != nil
-		}
-		t.row(row...)
+		t.row(append(row, textCell{text: unit.Percent(c.Utilization)})...)
 	}
 	p.table(t)
 	if marked {

@@ -47,6 +47,25 @@ type Point struct {
 	Xs []float64
 }
 
+// uslPoorFit is the relative distance of the curve from the median at a size
+// above which a fit carries a warning.
+const uslPoorFit = 0.1
+
+// worst is the size at which the curve is farthest from the median, and by what
+// share.
+func (u *USL) worst(points []Point) (off, at float64) {
+	for _, p := range points {
+		s, err := sorted(p.Xs)
+		if err != nil {
+			continue
+		}
+		if d := math.Abs(u.At(p.N)/middle(s) - 1); d > off {
+			off, at = d, p.N
+		}
+	}
+	return off, at
+}
+
 // uslResamples is the number of bootstrap resamples.
 const uslResamples = 1000
 
@@ -111,14 +130,19 @@ func FitUSL(points []Point, confidence float64, seed uint64) (USL, error) {
 			e.Lo, e.Hi, e.Confidence = min(fs[tail], best[i]), max(fs[len(fs)-1-tail], best[i]), confidence
 		}
 	}
-	if len(sizes) == 3 {
-		u.Warnings = append(u.Warnings, "three sizes for three parameters: the curve passes through all of them and cannot be checked")
+	worst, at := u.worst(points)
+	switch {
+	case worst > uslPoorFit:
+		u.Warnings = append(u.Warnings, fmt.Sprintf("the law does not describe these figures: at %g it is %.0f %% off; don't extrapolate", at, 100*worst))
+	case len(sizes) == 3:
+		u.Warnings = append(u.Warnings, "three sizes for three parameters: how well the law describes the figures cannot be checked")
 	}
 	return u, nil
 }
 
 // solveUSL minimises sum(((a + b(N-1) + cN(N-1)) * X/N - 1)^2) over a > 0,
-// b, c >= 0, by the normal equations of each set of columns.
+// b, c >= 0, by the normal equations of each set of columns. It is false if no
+// a > 0 is best, as when throughput falls at once to almost nothing.
 func solveUSL(n, x []float64) ([3]float64, bool) {
 	var gram [3][3]float64
 	var rhs, scale [3]float64
@@ -137,8 +161,8 @@ func solveUSL(n, x []float64) ([3]float64, bool) {
 		scale[j] = math.Sqrt(gram[j][j])
 	}
 	var best [3]float64
-	bestCost, found := math.Inf(1), false
-	for _, cols := range [][]int{{0, 1, 2}, {0, 1}, {0, 2}, {0}} {
+	bestCost := math.Inf(1)
+	for _, cols := range [][]int{{0, 1, 2}, {0, 1}, {0, 2}, {0}, {1, 2}, {1}, {2}} {
 		g := mat.NewSymDense(len(cols), nil)
 		r := mat.NewVecDense(len(cols), nil)
 		for j, cj := range cols {
@@ -160,11 +184,15 @@ func solveUSL(n, x []float64) ([3]float64, bool) {
 		}
 		// At the solution of the normal equations the cost is n - rhs'p.
 		cost := float64(len(n)) - mat.Dot(r, &sol)
-		if feasible && p[0] > 0 && cost < bestCost {
-			best, bestCost, found = [3]float64{1 / p[0], p[1] / p[0], p[2] / p[0]}, cost, true
+		if feasible && cost < bestCost {
+			best, bestCost = p, cost
 		}
 	}
-	return best, found
+	// Best at the bound 1/Lambda = 0: no finite rate at size 1 fits.
+	if best[0] <= 0 {
+		return best, false
+	}
+	return [3]float64{1 / best[0], best[1] / best[0], best[2] / best[0]}, true
 }
 
 func uslR2(p [3]float64, n, x []float64) float64 {
