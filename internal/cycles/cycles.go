@@ -23,6 +23,9 @@ type Clock struct {
 	Spread float64 `json:"calibration_spread"`
 	// Overhead is what an empty Start-Stop pair costs, in ticks: the minimum seen.
 	Overhead uint64 `json:"overhead_ticks"`
+	// Granularity is the step in which the counter advances, in ticks: above 1 on
+	// some CPUs, whose single readings are no finer than that.
+	Granularity uint64 `json:"granularity_ticks"`
 }
 
 // ErrUnsteady is returned, wrapped, by Calibrate when the counter does not tick
@@ -45,12 +48,21 @@ func Calibrate(d time.Duration) (Clock, error) {
 	slices.Sort(rates)
 	c := Clock{TicksPerSecond: rates[2], Spread: (rates[4] - rates[0]) / rates[2], Overhead: ^uint64(0)}
 	for range 1000 {
-		c.Overhead = min(c.Overhead, -Start()+Stop())
+		d := -Start() + Stop()
+		c.Overhead = min(c.Overhead, d)
+		c.Granularity = gcd(c.Granularity, d)
 	}
 	if c.Spread > maxSpread {
 		return c, fmt.Errorf("%w: repetitions of the calibration differ by %.2f %%; see that no virtual machine migration or clock step is under way and try again", ErrUnsteady, 100*c.Spread)
 	}
 	return c, nil
+}
+
+func gcd(a, b uint64) uint64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
 }
 
 // edge reads both clocks at one moment: of a few attempts the one in which the
