@@ -197,6 +197,14 @@ func TestUglyData(t *testing.T) {
 		t.Error("groups from nothing")
 	}
 
+	short := synthetic.Trials(synthetic.Options{})
+	for i := range short {
+		short[i].CPU.Online = 2
+	}
+	if codes(Analyze(short, Options{}))["cpus-not-in-use"] != 1 {
+		t.Error("no word about CPUs that count but are not in use")
+	}
+
 	if r := Analyze(nil, Options{}); len(r.Experiments) != 0 {
 		t.Error("experiments from nothing")
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/stackmeter/stackmeter/internal/stats"
 	"github.com/stackmeter/stackmeter/internal/trial"
@@ -108,6 +109,12 @@ func (a *analyzer) warnTrials(trials []trial.Trial) {
 			continue
 		}
 		sources[t.CPU.Source]++
+		if n, err := strconv.Atoi(t.Levels["cpus"]); err == nil && n > 0 && t.CPU.Online > 0 && n != t.CPU.Online {
+			note(trial.Warning{
+				Code: "cpus-not-in-use",
+				Text: fmt.Sprintf("%s: %d CPUs are in use but CPU time is a share of %d: figures scaled to CPU don't compare with those of other counts", t.ID, n, t.CPU.Online),
+			})
+		}
 		if !t.CPU.Exact {
 			note(trial.Warning{
 				Code: "inexact-cpu",

@@ -132,7 +132,9 @@ func (g *generator) add(experiment string, rep int, scaled float64, levels map[s
 }
 
 func (g *generator) trial(experiment string, rep, attempt int, scaled float64, levels map[string]string) trial.Trial {
-	const cpus, window = 2, 1.0
+	const window = 1.0
+	cpus := 2
+	fmt.Sscan(levels["cpus"], &cpus)
 	g.clock = g.clock.Add(1500 * time.Millisecond)
 	scaled *= math.Exp(g.Noise * g.rng.NormFloat64())
 	order := len(g.trials) + 1
@@ -153,12 +155,12 @@ func (g *generator) trial(experiment string, rep, attempt int, scaled float64, l
 	}
 	t.ScaledToCPU = t.ThroughputBitsPerSecond / util
 	kib := t.ThroughputBitsPerSecond / 8 / 1024 * window
-	t.ServiceDemand = util * cpus * window * 1e9 / kib
+	t.ServiceDemand = util * float64(cpus) * window * 1e9 / kib
 	if !g.NoGroups {
 		t.CPU.ServerUtilization = server
 		t.ServerScaledToCPU = t.ThroughputBitsPerSecond / server
-		t.ServerServiceDemand = server * cpus * window * 1e9 / kib
-		wall := cpus * window
+		t.ServerServiceDemand = server * float64(cpus) * window * 1e9 / kib
+		wall := float64(cpus) * window
 		t.CPU.Groups = map[string]float64{
 			"server": server * wall, "client": (util - server - 0.035) * wall, "tool": 0.005 * wall,
 			"kernel": 0.008 * wall, "stranger": 0.004 * wall, "idle-softirq": 0.006 * wall, "idle-busy": 0.012 * wall,
