@@ -14,8 +14,8 @@ import (
 type file struct {
 	info  Info
 	path  string
+	check func() error                 // before a write; nil: none
 	canon func(string) (string, error) // nil: the text without white space around it
-	raw   func(string) string          // canonical to what the file takes; nil: as it is
 }
 
 func (f *file) Info() Info { return f.info }
@@ -40,15 +40,23 @@ func (f *file) Read() (string, error) {
 	return f.Canonical(string(b))
 }
 
-func (f *file) Write(v string) error { return writeFile(f.path, f.text(v)) }
-
-func (f *file) Command(v string) string { return fmt.Sprintf("echo %s > %s", quote(f.text(v)), f.path) }
-
-func (f *file) text(v string) string {
-	if f.raw != nil {
-		return f.raw(v)
+func (f *file) Write(v string) error {
+	if f.check != nil {
+		if err := f.check(); err != nil {
+			return err
+		}
 	}
-	return v
+	return writeFile(f.path, v)
+}
+
+func (f *file) Command(v string) string { return fmt.Sprintf("echo %s > %s", quote(v), f.path) }
+
+// ours makes sure that the NIC in sysfs is that of the calling thread's namespace.
+func ours(root host.Root, nic string) func() error {
+	if !root.IsLive() {
+		return nil
+	}
+	return func() error { return root.CheckNIC(nic) }
 }
 
 // writeFile writes in one system call and creates nothing.
@@ -131,7 +139,7 @@ func MTU(root host.Root, nic string) Knob {
 	return &file{info: Info{
 		Kind: "mtu", Key: nic, Name: "mtu", Target: nic, Mechanism: "sysfs mtu", InNetNS: true,
 		Doc: "largest packet of the NIC, bytes",
-	}, path: filepath.Join(root.NICDir(nic), "mtu"), canon: canonNumber}
+	}, check: ours(root, nic), path: filepath.Join(root.NICDir(nic), "mtu"), canon: canonNumber}
 }
 
 // ThreadedNAPI moves a NIC's receive work from softirq to kernel threads, one per
@@ -140,7 +148,7 @@ func ThreadedNAPI(root host.Root, nic string) Knob {
 	return &file{info: Info{
 		Kind: "threaded", Key: nic, Name: "threaded-napi", Target: nic, Mechanism: "sysfs threaded", InNetNS: true,
 		Doc: "receive work in kernel threads instead of softirq",
-	}, path: filepath.Join(root.NICDir(nic), "threaded"), canon: canonNumber}
+	}, check: ours(root, nic), path: filepath.Join(root.NICDir(nic), "threaded"), canon: canonNumber}
 }
 
 // RPS is the set of CPUs over which a receive queue's packets are spread in
@@ -157,7 +165,7 @@ func steering(root host.Root, kind, side, nic string, queue int) Knob {
 			Kind: kind, Key: key, Name: kind, Target: fmt.Sprintf("%s/%s-%d", nic, side, queue),
 			Mechanism: kind + "_cpus", InNetNS: true, Doc: "CPUs of the queue, as a mask",
 		},
-		path: filepath.Join(root.NICDir(nic), "queues", fmt.Sprintf("%s-%d", side, queue), kind+"_cpus"), canon: canonMask,
+		check: ours(root, nic), path: filepath.Join(root.NICDir(nic), "queues", fmt.Sprintf("%s-%d", side, queue), kind+"_cpus"), canon: canonMask,
 	}
 }
 

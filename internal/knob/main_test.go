@@ -46,9 +46,7 @@ func victim(dir string) {
 		runtime.KeepAlive(j)
 	}
 	fmt.Println("ready", err)
-	select {
-	case <-time.After(time.Minute):
-	}
+	time.Sleep(time.Minute)
 	runtime.KeepAlive(sys)
 	os.Exit(1)
 }

@@ -18,6 +18,7 @@ type Set struct {
 	root    host.Root
 	journal *Journal
 	held    []held
+	guarded []held
 	left    Report // what releases on the way could not undo, for Restore
 }
 
@@ -180,6 +181,7 @@ func (s *Set) Record(prefix string) ([]trial.Knob, error) {
 // Restore puts everything back in reverse order. What can't be put back stays in the
 // journal; the report has the commands.
 func (s *Set) Restore() Report {
+	s.Unguard()
 	s.release(func(held) bool { return false })
 	r := s.left
 	s.left = Report{}
@@ -194,20 +196,25 @@ func (s *Set) release(keep func(held) bool) {
 			kept = append(kept, h)
 			continue
 		}
-		for _, e := range slices.Backward(h.entries) {
-			k := h.Knob
-			var err error
-			if e.Type == "bystander" {
-				k, err = open(s.root, e.Kind, e.Key)
-			}
-			if err == nil && undo(k, e, &s.left) {
-				err = s.journal.undone(e.Seq)
-			}
-			if err != nil {
-				s.left.Failed = append(s.left.Failed, Failure{change(e), err.Error(), k.Command(e.Old)})
-			}
-		}
+		s.undo(h)
 	}
 	slices.Reverse(kept)
 	s.held = kept
+}
+
+// undo puts back what was changed for one setting.
+func (s *Set) undo(h held) {
+	for _, e := range slices.Backward(h.entries) {
+		k := h.Knob
+		var err error
+		if e.Type == "bystander" {
+			k, err = open(s.root, e.Kind, e.Key)
+		}
+		if err == nil && undo(k, e, &s.left) {
+			err = s.journal.undone(e.Seq)
+		}
+		if err != nil {
+			s.left.Failed = append(s.left.Failed, Failure{change(e), err.Error(), k.Command(e.Old)})
+		}
+	}
 }

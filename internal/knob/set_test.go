@@ -127,3 +127,35 @@ func TestIRQAffinity(t *testing.T) {
 	}
 	t.Skip("no harmless interrupt here (virtio balloon's)")
 }
+
+func TestStaleSysfsIsRefused(t *testing.T) {
+	inVeth(t, func(root host.Root) {
+		stale := host.Live() // the machine's sysfs, seen from inside the namespace
+		if err := stale.CheckNIC("sm0"); err == nil {
+			t.Error("sm0 was found in a sysfs of another namespace")
+		}
+		if err := stale.CheckNIC("lo"); err != nil {
+			t.Errorf("lo is the same everywhere: %v", err)
+		}
+		if err := root.CheckNIC("sm0"); err != nil {
+			t.Error(err)
+		}
+		before, err := MTU(stale, "lo").Read()
+		if err != nil {
+			t.Error(err)
+		}
+		// eth0 exists in the machine's sysfs on most hosts, and not in this namespace.
+		nics, err := stale.NICs()
+		if err != nil {
+			t.Error(err)
+		}
+		for _, n := range nics {
+			if err := MTU(stale, n.Name).Write("1280"); err == nil {
+				t.Errorf("%s of another namespace was written", n.Name)
+			}
+		}
+		if after, _ := MTU(stale, "lo").Read(); after != before {
+			t.Errorf("lo: %s, was %s", after, before)
+		}
+	})
+}
