@@ -30,7 +30,7 @@ import (
 type Config struct {
 	CPU  int  // the CPU that copies; with AutoCPU false, 0 is CPU 0
 	Peer int  // the other CPU, which writes or checksums; equal to CPU: none
-	Auto bool // choose CPU and Peer: the last and the first that the process may use
+	Auto bool // choose CPU and Peer: of those that the process may use the quietest, and another
 
 	Quick     bool // a third of the rounds, no copies above 1 MiB
 	WhereOnly bool // only section 2.3: where to checksum
@@ -48,7 +48,7 @@ var ErrContended = errors.New("the machine is too busy to measure copies")
 
 // The shares of the CPU below which a run is refused, or flagged.
 const (
-	refuseShare = 0.80
+	refuseShare = 0.50
 	flagShare   = 0.97
 )
 
@@ -81,7 +81,9 @@ func Run(ctx context.Context, cfg Config, progress Progress) (Report, error) {
 		return Report{}, err
 	}
 	if cfg.Auto {
-		cfg.CPU, cfg.Peer = before[len(before)-1], before[0]
+		if cfg.CPU, cfg.Peer, err = quietest(before); err != nil {
+			return Report{}, err
+		}
 	}
 	if err := sysx.SetAffinity(0, []int{cfg.CPU}); err != nil {
 		return Report{}, fmt.Errorf("copylab: cannot run on CPU %d: %w", cfg.CPU, err)
@@ -138,6 +140,29 @@ func Run(ctx context.Context, cfg Config, progress Progress) (Report, error) {
 		return *l.report, fmt.Errorf("%w: the measuring thread got %.0f %% of CPU %d; stop other work, choose another CPU, or force it", ErrContended, 100*share, cfg.CPU)
 	}
 	return *l.report, nil
+}
+
+// quietest tries the CPUs, each for a few milliseconds, and returns the one that
+// gave the calling thread most of its time, later ones first, and another as peer.
+func quietest(cpus []int) (cpu, peer int, err error) {
+	best := -1.0
+	for i := len(cpus) - 1; i >= max(0, len(cpus)-16); i-- {
+		if err := sysx.SetAffinity(0, []int{cpus[i]}); err != nil {
+			return 0, 0, err
+		}
+		wall, used := time.Now(), threadTime()
+		for time.Since(wall) < 5*time.Millisecond {
+		}
+		share := (threadTime() - used).Seconds() / time.Since(wall).Seconds()
+		if share > best+0.02 {
+			best, cpu = share, cpus[i]
+		}
+	}
+	peer = cpus[0]
+	if peer == cpu {
+		peer = cpus[len(cpus)-1]
+	}
+	return cpu, peer, nil
 }
 
 // warn adds a warning to the report.

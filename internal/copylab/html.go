@@ -179,3 +179,29 @@ func methodsOf(r Report, part string) []string {
 	}
 	return names
 }
+
+// WriteHTML prints a page of its own around the section.
+func WriteHTML(w io.Writer, r Report) error {
+	if _, err := io.WriteString(w, pageHead); err != nil {
+		return err
+	}
+	if err := HTMLSection(w, r); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "</main></body></html>\n")
+	return err
+}
+
+const pageHead = `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>stackmeter copy</title>
+<style>
+:root { --bg: #fbfaf7; --panel: #fff; --ink: #1d2228; --soft: #59626d; --rule: #dfdcd3; --grid: #e8e5dd; --accent: #0b5d8f; }
+@media (prefers-color-scheme: dark) { :root { --bg: #14171b; --panel: #1b1f25; --ink: #e6e8ea; --soft: #9fa8b3; --rule: #343b44; --grid: #2a3038; --accent: #6db6e8; } }
+body { margin: 0; background: var(--bg); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
+main { max-width: 1160px; margin: 0 auto; padding: 0 20px; }
+.sub { color: var(--soft); } li { max-width: 95ch; margin: .35em 0; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; } td, th { padding: 2px 12px; text-align: right; border-bottom: 1px solid var(--rule); } td:first-child, th:first-child { text-align: left; }
+.scroll { overflow-x: auto; } .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(280px, 1fr)); gap: 14px; }
+figure { margin: 0; padding: 10px 12px; background: var(--panel); border: 1px solid var(--rule); border-radius: 6px; } figcaption { font-weight: 600; }
+svg.chart { width: 100%; height: auto; } svg text { fill: var(--soft); } .grid { stroke: var(--grid); }
+</style></head><body><main><h1>stackmeter copy</h1>
+`
