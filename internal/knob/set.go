@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/stackmeter/stackmeter/internal/host"
@@ -45,7 +46,8 @@ func (s *Set) find(k Knob) *held {
 }
 
 // Put sets a knob and verifies it. What was changed stays noted even where an
-// error is returned: call Restore.
+// error is returned: call Restore. Where this process may not set the knob the error
+// is a *host.NotSupportedError.
 func (s *Set) Put(ctx context.Context, k Knob, value string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -86,6 +88,9 @@ func (s *Set) Put(ctx context.Context, k Knob, value string) error {
 	}
 	h.entries = append(h.entries, es...)
 	if err := k.Write(want); err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			return &host.NotSupportedError{What: fmt.Sprintf("set %s of %s to %q", info.Name, info.Target, want), Reason: err.Error(), Mend: "run as root of the machine, not of a user namespace"}
+		}
 		return fmt.Errorf("set %s of %s to %q: %w", info.Name, info.Target, want, err)
 	}
 	return Verify(k, want)

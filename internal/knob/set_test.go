@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stackmeter/stackmeter/internal/host"
 )
 
@@ -98,8 +100,8 @@ func TestIRQAffinity(t *testing.T) {
 		if len(in.Actions) != 1 || in.Actions[0] != "virtio0-inflate" {
 			continue
 		}
-		if os.Geteuid() != 0 {
-			t.Skip("needs root: sets an interrupt's affinity")
+		if uid, err := root.OutsideUID(); err != nil || uid != 0 {
+			t.Skip("needs root of the machine: sets an interrupt's affinity")
 		}
 		k := IRQ(root, in.IRQ)
 		before, err := k.Read()
@@ -158,4 +160,30 @@ func TestStaleSysfsIsRefused(t *testing.T) {
 			t.Errorf("lo: %s, was %s", after, before)
 		}
 	})
+}
+
+// denied is a knob that this process may read only.
+type denied struct{ Knob }
+
+func (denied) Write(string) error { return unix.EPERM }
+
+func TestNoPermissionIsNotSupported(t *testing.T) {
+	root := host.Live()
+	j, err := NewJournal(root, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewSet(root, j)
+	if err := s.Put(t.Context(), denied{File(root, "/proc/version", "version", "")}, "other"); !host.IsNotSupported(err) {
+		t.Errorf("put: %v", err)
+	}
+	if r := s.Restore(); r.Err() != nil || len(r.Restored)+len(r.Foreign) > 0 {
+		t.Errorf("restore of what was never set: %+v", r)
+	}
+	if err := j.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(j.Path()); err == nil {
+		t.Error("the journal is left")
+	}
 }
