@@ -27,6 +27,11 @@ type Hello struct {
 	Lost     []Limit         `json:"lost,omitempty"` // what this host cannot do, and why
 }
 
+// helloParams are the params of the call "hello".
+type helloParams struct {
+	Measures bool `json:"measures"` // the controller will measure CPU time here
+}
+
 // Limit is something that a host cannot do.
 type Limit struct {
 	What string `json:"what"` // "cpu-hotplug", "irq-affinity", "cpu-time-bpf", ...

@@ -76,9 +76,10 @@ func invoke[R any](ctx context.Context, c *Client, method string, params any) (R
 	return r, err
 }
 
-// Hello introduces the agent; it must be the first call.
-func (c *Client) Hello(ctx context.Context) (Hello, error) {
-	h, err := invoke[Hello](ctx, c, "hello", none{})
+// Hello introduces the agent; it must be the first call. Where measures is true
+// the agent opens its source of CPU time, and tells what it lacks.
+func (c *Client) Hello(ctx context.Context, measures bool) (Hello, error) {
+	h, err := invoke[Hello](ctx, c, "hello", helloParams{Measures: measures})
 	if err == nil && h.Protocol != Protocol {
 		err = fmt.Errorf("%s: the agent speaks protocol %d, this program %d: install the same version on both", c.Name, h.Protocol, Protocol)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/stackmeter/stackmeter/internal/host"
 	"github.com/stackmeter/stackmeter/internal/probe/cpu"
 	"github.com/stackmeter/stackmeter/internal/trial"
 )
@@ -22,7 +23,7 @@ func (s *session) measure(ctx context.Context, m Measure) (Measured, error) {
 			return Measured{}, err
 		}
 	}
-	before, err := s.counters()
+	before, err := s.root.Counters()
 	if err != nil {
 		return Measured{}, err
 	}
@@ -42,11 +43,11 @@ func (s *session) measure(ctx context.Context, m Measure) (Measured, error) {
 	if err != nil {
 		return Measured{}, err
 	}
-	after, err := s.counters()
+	after, err := s.root.Counters()
 	if err != nil {
 		return Measured{}, err
 	}
-	out.Counters = difference(before, after)
+	out.Counters = grown(s.options.Name, host.Difference(before, after))
 	out.Seconds = samples.Seconds()
 	for f := range s.spec.Flows {
 		n := samples.Count(f)
@@ -94,12 +95,12 @@ func classify(groups map[string][]int) cpu.Groups {
 	return func(pid int, _ string, _ bool) string { return of[pid] }
 }
 
-// difference is what counters grew by; those that did not grow are left out.
-func difference(before, after map[string]uint64) map[string]uint64 {
+// grown leaves out the counters that stood still, and names the host.
+func grown(name string, d map[string]uint64) map[string]uint64 {
 	out := map[string]uint64{}
-	for name, v := range after {
-		if v > before[name] {
-			out[name] = v - before[name]
+	for counter, n := range d {
+		if n > 0 {
+			out[name+"."+counter] = n
 		}
 	}
 	return out

@@ -1,49 +1,46 @@
 package agent
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
-
-	"github.com/stackmeter/stackmeter/internal/sysx"
 )
 
-// scatterer moves threads to random CPUs until it is ended.
-type scatterer struct {
-	quit  chan struct{}
-	done  sync.WaitGroup
-	moves uint64 // calls that moved a thread; valid after end
-	err   error  // the first refusal; valid after end
+// thing is something that can be moved to a CPU.
+type thing struct {
+	name string
+	move func(cpu int) error
 }
 
-// startScatter owns a goroutine until end. Every period each thread of tids goes
-// to a CPU drawn at random, on its own, from cpus.
-func startScatter(tids, cpus []int, period time.Duration) *scatterer {
-	s := &scatterer{quit: make(chan struct{})}
+// scatterer moves things to random CPUs until it is ended.
+type scatterer struct {
+	things []thing
+	period time.Duration
+	quit   chan struct{}
+	done   sync.WaitGroup
+
+	mu    sync.Mutex
+	moves int
+	err   error // the first refusal
+}
+
+// start owns a goroutine until end. Every period each thing goes to a CPU drawn
+// at random, on its own.
+func (s *scatterer) start(cpus []int, period time.Duration) {
+	s.period, s.quit = period, make(chan struct{})
 	s.done.Add(1)
 	go func() {
 		defer s.done.Done()
 		tick := time.NewTicker(period)
 		defer tick.Stop()
-		at := make([]int, len(tids))
+		at := make([]int, len(s.things))
 		for i := range at {
 			at[i] = -1
 		}
 		for {
-			for i, tid := range tids {
-				cpu := cpus[rand.IntN(len(cpus))]
-				if cpu == at[i] {
-					continue
-				}
-				if err := sysx.SetAffinity(tid, []int{cpu}); err != nil {
-					if s.err == nil {
-						s.err = err
-					}
-					continue
-				}
-				at[i] = cpu
-				s.moves++
-			}
+			s.round(cpus, at)
 			select {
 			case <-s.quit:
 				return
@@ -51,12 +48,44 @@ func startScatter(tids, cpus []int, period time.Duration) *scatterer {
 			}
 		}
 	}()
-	return s
 }
 
-// end stops the moving and returns how often a thread was moved.
-func (s *scatterer) end() (moves uint64, err error) {
+func (s *scatterer) round(cpus, at []int) {
+	for i, t := range s.things {
+		cpu := cpus[rand.IntN(len(cpus))]
+		if cpu == at[i] {
+			continue
+		}
+		err := t.move(cpu)
+		s.mu.Lock()
+		if err == nil {
+			at[i] = cpu
+			s.moves++
+		} else if s.err == nil {
+			s.err = fmt.Errorf("scatter %s: %w", t.name, err)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// so tells how many moves were made, and the first refusal.
+func (s *scatterer) so() (moves int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.moves, s.err
+}
+
+// what names the things.
+func (s *scatterer) what() string {
+	names := make([]string, len(s.things))
+	for i, t := range s.things {
+		names[i] = t.name
+	}
+	return strings.Join(names, "+")
+}
+
+// end stops the moving.
+func (s *scatterer) end() {
 	close(s.quit)
 	s.done.Wait()
-	return s.moves, s.err
 }

@@ -43,10 +43,7 @@ func method[P, R any](f func(*session, context.Context, P) (R, error)) handler {
 func Serve(ctx context.Context, conn io.ReadWriteCloser, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s, err := newSession(o)
-	if err != nil {
-		return err
-	}
+	s := newSession(o)
 	calls := make(chan request)
 	ended := make(chan error, 1)
 	go func() { // owned by this call: it ends when conn is closed below

@@ -2,19 +2,24 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"os"
 
+	"github.com/stackmeter/stackmeter/internal/host"
 	"github.com/stackmeter/stackmeter/internal/load"
 	"github.com/stackmeter/stackmeter/internal/probe/cpu"
+	"github.com/stackmeter/stackmeter/internal/sysx"
 )
 
 // Options are what the owner of a host grants a session.
 type Options struct {
+	Name   string // of the host in records: "server", "client"
 	Limits Limits
 	// AllowSettings lets the controller configure and place: for agents that the
 	// controller's own user started.
 	AllowSettings bool
-	Version       string
+	Version       string // of the program
 }
 
 // session is the state of one session. Its methods are called one at a time.
@@ -25,11 +30,32 @@ type session struct {
 	scatter *scatterer
 	probe   *cpu.Probe
 	lost    []Limit
+	irqs    map[int]host.CPUList // interrupts that place pinned
 	settings
 }
 
-func newSession(o Options) (*session, error) {
-	return &session{options: o}, nil
+func newSession(o Options) *session {
+	s := &session{options: o, settings: settings{root: host.Live()}}
+	s.explore()
+	return s
+}
+
+func (s *session) hello(ctx context.Context, p helloParams) (Hello, error) {
+	if p.Measures {
+		if err := s.openProbe(ctx); err != nil {
+			return Hello{}, err
+		}
+	}
+	cpus, err := sysx.Affinity(0)
+	if err != nil {
+		return Hello{}, err
+	}
+	facts, err := s.root.Facts()
+	if err != nil {
+		return Hello{}, err
+	}
+	raw, err := json.Marshal(facts)
+	return Hello{Protocol: Protocol, Version: s.options.Version, PID: os.Getpid(), CPUs: cpus, Host: raw, Lost: s.lost}, err
 }
 
 // close puts the host back.

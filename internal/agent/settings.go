@@ -6,111 +6,173 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
-	"github.com/safchain/ethtool"
-	"github.com/vishvananda/netlink"
-
-	"github.com/stackmeter/stackmeter/internal/sysx"
+	"github.com/stackmeter/stackmeter/internal/host"
+	"github.com/stackmeter/stackmeter/internal/knob"
+	"github.com/stackmeter/stackmeter/internal/rig"
 	"github.com/stackmeter/stackmeter/internal/trial"
 )
 
-type settings struct{ tids []int }
+// settings is what a session holds of its host's settings.
+type settings struct {
+	root    host.Root
+	journal *knob.Journal
+	set     *knob.Set
+	base    []knob.Setting // of configure; what place adds goes with release
+	nics    []string       // of configure
+}
 
-func (s *session) hello(ctx context.Context, _ none) (Hello, error) {
-	cpus, err := sysx.Affinity(0)
-	return Hello{Protocol: Protocol, PID: os.Getpid(), CPUs: cpus, Host: []byte("{}")}, err
+var errNoSettings = &Error{Code: "not-supported", Text: "this agent lends load only: it lets nobody change settings"}
+
+// hold makes the journal at the first change.
+func (s *session) hold() error {
+	if !s.options.AllowSettings {
+		return errNoSettings
+	}
+	if s.set != nil {
+		return nil
+	}
+	dir, err := knob.Dir(s.root)
+	if err != nil {
+		return err
+	}
+	if s.journal, err = knob.NewJournal(s.root, dir); err != nil {
+		return err
+	}
+	s.set = knob.NewSet(s.root, s.journal)
+	return nil
 }
 
 func (s *session) configure(ctx context.Context, c Configure) (Configured, error) {
-	for i := 1; i < 2; i++ {
-		v := "0"
-		for _, k := range c.CPUs {
-			if k == i {
-				v = "1"
-			}
-		}
-		if c.CPUs != nil {
-			os.WriteFile(fmt.Sprintf("/sys/devices/system/cpu/cpu%d/online", i), []byte(v), 0)
-		}
+	if err := s.hold(); err != nil {
+		return Configured{}, err
+	}
+	var out Configured
+	s.base, s.nics = nil, nil
+	online, err := s.root.CPUsOnline()
+	if err != nil {
+		return out, err
+	}
+	if c.CPUs != nil && s.lostOf("cpu-hotplug") == nil {
+		s.base = append(s.base, knob.Setting{Knob: knob.CPUsInUse(s.root), Value: host.CPUs(c.CPUs...).String()})
+	} else if c.CPUs != nil && len(c.CPUs) < len(online) {
+		out.Confine = c.CPUs
+		out.Warnings = append(out.Warnings, trial.Warning{
+			Code: "cpus-by-affinity",
+			Text: fmt.Sprintf("CPUs could not be taken offline: the load's threads are confined to %v instead, softirqs are not", host.CPUs(c.CPUs...)),
+		})
 	}
 	for _, n := range c.NICs {
-		l, err := netlink.LinkByName(n.Name)
-		if err != nil {
-			return Configured{}, err
-		}
-		if err := netlink.LinkSetMTU(l, n.MTU); err != nil {
-			return Configured{}, err
-		}
-		e, err := ethtool.NewEthtool()
-		if err != nil {
-			return Configured{}, err
-		}
-		f := map[string]bool{}
-		for k, v := range n.Features {
-			f[map[string]string{"gro": "rx-gro", "tso": "tx-tcp-segmentation", "gso": "tx-generic-segmentation"}[k]] = v
-		}
-		if err := e.Change(n.Name, f); err != nil {
-			return Configured{}, fmt.Errorf("%v: %w", f, err)
-		}
-		e.Close()
-		if err := os.WriteFile("/sys/class/net/"+n.Name+"/threaded", []byte("1"), 0); err != nil {
-			return Configured{}, err
+		if err := s.nic(n); err != nil {
+			return out, err
 		}
 	}
-	return Configured{}, nil
+	if err := s.set.Apply(ctx, s.base); err != nil {
+		return out, inForce(err)
+	}
+	out.Knobs, err = s.set.Record(s.prefix())
+	return out, err
 }
 
-func napis(nic string) (out []int) {
-	m, _ := filepath.Glob("/proc/[0-9]*/comm")
-	for _, f := range m {
-		b, _ := os.ReadFile(f)
-		if strings.HasPrefix(string(b), "napi/"+nic+"-") {
-			n, _ := strconv.Atoi(filepath.Base(filepath.Dir(f)))
-			out = append(out, n)
+// nic adds the settings of one NIC.
+func (s *session) nic(n NICSettings) error {
+	s.nics = append(s.nics, n.Name)
+	add := func(k knob.Knob, v string) { s.base = append(s.base, knob.Setting{Knob: k, Value: v}) }
+	if n.MTU > 0 {
+		add(knob.MTU(s.root, n.Name), fmt.Sprint(n.MTU))
+	}
+	for _, feature := range []string{"gro", "gso", "tso"} { // TSO needs GSO's feature first
+		if on, ok := n.Features[feature]; ok {
+			add(knob.Offload(n.Name, feature), map[bool]string{true: "on", false: "off"}[on])
 		}
 	}
-	return out
+	if !n.Threaded {
+		return nil
+	}
+	irqs, err := s.root.NICIRQs(n.Name)
+	if err != nil {
+		return err
+	}
+	if len(irqs) == 0 {
+		add(knob.ThreadedNAPI(s.root, n.Name), "1")
+	}
+	return nil
 }
 
-func (s *session) place(ctx context.Context, p Place) (Placed, error) {
-	var out Placed
-	var errs []error
-	for nic, cpu := range p.IRQ {
-		for _, pid := range napis(nic) {
-			errs = append(errs, sysx.SetAffinity(pid, []int{cpu}))
-			out.NICWork = append(out.NICWork, pid)
-			out.Knobs = append(out.Knobs, trial.Knob{Name: "irq-affinity", Target: nic, Value: fmt.Sprint(cpu), Mechanism: "threaded-napi"})
-		}
+// inForce gives an error of a setting that the kernel did not take its code.
+func inForce(err error) error {
+	var not *knob.NotInForceError
+	switch {
+	case errors.As(err, &not):
+		return &Error{Code: "not-in-force", Text: err.Error()}
+	case host.IsNotSupported(err):
+		return &Error{Code: "not-supported", Text: err.Error()}
 	}
-	links, _ := netlink.LinkList()
-	for _, l := range links {
-		if _, ok := p.IRQ[l.Attrs().Name]; ok {
-			continue
-		}
-		for _, pid := range napis(l.Attrs().Name) {
-			out.NICWork = append(out.NICWork, pid)
-			all := []int{0, 1}
-			sysx.SetAffinity(pid, all)
-		}
-	}
-	if p.Scatter != nil {
-		var tids []int
-		for _, n := range p.Scatter.NICs {
-			tids = append(tids, napis(n)...)
-		}
-		if p.Scatter.Flows {
-			for i := range s.pool.Table.Len() {
-				tids = append(tids, s.pool.Table.Slot(i).TID())
-			}
-		}
-		s.scatter = startScatter(tids, p.Scatter.CPUs, p.Scatter.Period)
-	}
-	return out, errors.Join(errs...)
+	return err
 }
 
-func (s *session) unplace() error                       { return nil }
-func (s *session) restore() error                       { return nil }
-func (s *session) counters() (map[string]uint64, error) { return nil, nil }
-func (s *session) confirm(*Measured) error              { return nil }
+func (s *session) prefix() string { return s.options.Name + ":" }
+
+// unplace takes back what place set; what configure set stays.
+func (s *session) unplace() error {
+	if s.set == nil {
+		return nil
+	}
+	s.set.Unguard()
+	return s.set.Apply(context.Background(), s.base)
+}
+
+// restore puts everything back and removes the journal. What could not be put
+// back stays in the journal for the next run of any command to try.
+func (s *session) restore() error {
+	if s.set == nil {
+		return nil
+	}
+	err := s.set.Restore().Err()
+	return errors.Join(err, s.journal.Close())
+}
+
+// confirm reads everything back at the window's end: a setting that was not in
+// force makes the trial an error.
+func (s *session) confirm(m *Measured) error {
+	if s.set == nil {
+		return nil
+	}
+	if err := s.set.Verify(); err != nil {
+		return inForce(err)
+	}
+	for irq, want := range s.irqs {
+		if err := knob.Effective(s.root, irq, want); err != nil {
+			return inForce(fmt.Errorf("after traffic: %w", err))
+		}
+	}
+	return s.confirmFlows(m)
+}
+
+// lostOf is the limit of that name, nil where the host can do it.
+func (s *session) lostOf(what string) *Limit {
+	for i := range s.lost {
+		if s.lost[i].What == what {
+			return &s.lost[i]
+		}
+	}
+	return nil
+}
+
+// explore finds out what this host can't do.
+func (s *session) explore() {
+	if _, inside := rig.InUserNamespace(); inside || os.Geteuid() != 0 {
+		s.lost = append(s.lost,
+			Limit{"cpu-hotplug", "not root: CPUs can't be taken offline", "1P/2P figures confine the load's threads instead"},
+			Limit{"irq-affinity", "not root: the CPU of NICs' receive work can't be chosen", "run as root for the cases IRQ, BOTH and OPPOSITE"})
+		return
+	}
+	online, err := s.root.CPUsOnline()
+	last := 0
+	if err == nil && len(online) > 0 {
+		last = online[len(online)-1]
+	}
+	if _, err := os.Stat(filepath.Join(s.root.CPUDir(), fmt.Sprintf("cpu%d", last), "online")); err != nil {
+		s.lost = append(s.lost, Limit{"cpu-hotplug", "the kernel lets no CPU be taken offline", "1P/2P figures confine the load's threads instead"})
+	}
+}

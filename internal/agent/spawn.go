@@ -33,8 +33,11 @@ const (
 	InNamespace
 )
 
-// homeVariable tells a started agent where it is.
-const homeVariable = "STACKMETER_AGENT_HOME"
+// Environment of a started agent: where it is and what it is called in records.
+const (
+	homeVariable = "STACKMETER_AGENT_HOME"
+	nameVariable = "STACKMETER_AGENT_NAME"
+)
 
 // closeTimeout is how long an agent has to put its host back.
 const closeTimeout = 15 * time.Second
@@ -59,7 +62,7 @@ func Spawn(name string, home Home) (*Client, error) {
 		env = homeVariable + "=namespace"
 		attr.Cloneflags = unix.CLONE_NEWNET | unix.CLONE_NEWNS
 	}
-	cmd := selfexec.Command(context.Background(), Role, env)
+	cmd := selfexec.Command(context.Background(), Role, env, nameVariable+"="+name)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	cmd.ExtraFiles = []*os.File{theirs}
@@ -107,7 +110,7 @@ func Main() int {
 		fmt.Fprintln(os.Stderr, "agent: control socket:", err)
 		return 1
 	}
-	if err := Serve(context.Background(), conn, Options{Limits: DefaultLimits(), AllowSettings: true}); err != nil {
+	if err := Serve(context.Background(), conn, Options{Name: os.Getenv(nameVariable), Limits: DefaultLimits(), AllowSettings: true}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 3
 	}

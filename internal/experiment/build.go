@@ -60,10 +60,10 @@ func HostsBench(ctx context.Context, nics []rig.NIC, peer string, key agent.Key)
 }
 
 func (b *Bench) hello(ctx context.Context) (err error) {
-	if b.ServerHello, err = b.Server.Hello(ctx); err != nil {
+	if b.ServerHello, err = b.Server.Hello(ctx, true); err != nil {
 		return err
 	}
-	b.ClientHello, err = b.Client.Hello(ctx)
+	b.ClientHello, err = b.Client.Hello(ctx, false)
 	return err
 }
 

@@ -186,7 +186,7 @@ func (w *worker) connect(to map[int]netip.AddrPort) error {
 		go w.flow(i, &ready, &errs[i])
 	}
 	ready.Wait()
-	return errors.Join(errs...)
+	return errors.Join(append(errs, w.stepBack())...)
 }
 
 // flow is the thread of one flow: it gets its place, waits for the start that

@@ -1,0 +1,169 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/stackmeter/stackmeter/internal/host"
+	"github.com/stackmeter/stackmeter/internal/knob"
+	"github.com/stackmeter/stackmeter/internal/sysx"
+	"github.com/stackmeter/stackmeter/internal/trial"
+)
+
+// nicWork is something that does a NIC's receive work: an interrupt, or the
+// kernel thread of a threaded NAPI instance where the NIC has none.
+type nicWork struct {
+	pid  int // of the kernel thread; 0: an interrupt
+	irq  int
+	knob knob.Knob // its CPUs
+}
+
+// work lists what does the receive work of a NIC.
+func (s *session) work(nic string) ([]nicWork, error) {
+	irqs, err := s.root.NICIRQs(nic)
+	if err != nil {
+		return nil, err
+	}
+	var out []nicWork
+	for _, i := range irqs {
+		out = append(out, nicWork{irq: i.IRQ, knob: knob.As(knob.IRQ(s.root, i.IRQ), "irq-affinity", nic, "smp_affinity_list")})
+	}
+	if len(out) > 0 {
+		return out, nil
+	}
+	napis, err := s.root.NAPIs(nic)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range napis {
+		if n.PID == 0 {
+			continue
+		}
+		t, err := s.root.Task(n.PID)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, nicWork{pid: n.PID, knob: knob.As(knob.Thread(s.root, t), "irq-affinity", nic, "threaded-napi")})
+	}
+	return out, nil
+}
+
+func (s *session) place(ctx context.Context, p Place) (Placed, error) {
+	if s.pool == nil {
+		return Placed{}, errNoLoad
+	}
+	var out Placed
+	if !s.options.AllowSettings {
+		if len(p.IRQ) > 0 || p.Scatter != nil || p.Confine != nil {
+			return out, errNoSettings
+		}
+		return out, nil
+	}
+	if err := s.hold(); err != nil {
+		return out, err
+	}
+	s.irqs = map[int]host.CPUList{}
+	moved := &scatterer{}
+	for _, nic := range s.nics {
+		work, err := s.work(nic)
+		if err != nil {
+			return out, err
+		}
+		cpu, pinned := p.IRQ[nic]
+		if pinned && len(work) == 0 {
+			return out, &Error{Code: "not-supported", Text: fmt.Sprintf("NIC %s has neither an interrupt nor a NAPI thread: the CPU of its receive work can't be chosen", nic)}
+		}
+		for _, w := range work {
+			if w.pid != 0 {
+				out.NICWork = append(out.NICWork, w.pid)
+			}
+			switch {
+			case pinned:
+				if err := s.set.Put(ctx, w.knob, fmt.Sprint(cpu)); err != nil {
+					return out, inForce(err)
+				}
+				if w.irq != 0 {
+					s.irqs[w.irq] = host.CPUs(cpu)
+				}
+			case p.Scatter != nil && slices.Contains(p.Scatter.NICs, nic) && s.lostOf("irq-affinity") == nil:
+				if err := s.set.Guard(ctx, w.knob); err != nil {
+					return out, err
+				}
+				moved.things = append(moved.things, thing{"NIC " + nic, func(cpu int) error { return w.knob.Write(fmt.Sprint(cpu)) }})
+			}
+		}
+	}
+	if err := s.placeFlows(p, moved); err != nil {
+		return out, err
+	}
+	if len(moved.things) > 0 {
+		moved.start(p.Scatter.CPUs, p.Scatter.Period)
+		s.scatter = moved
+	}
+	return out, nil
+}
+
+// placeFlows scatters or confines the flows that are not pinned.
+func (s *session) placeFlows(p Place, moved *scatterer) error {
+	for i, f := range s.spec.Flows {
+		if f.CPU >= 0 {
+			continue
+		}
+		tid := s.pool.Table.Slot(i).TID()
+		if p.Scatter != nil && p.Scatter.Flows {
+			moved.things = append(moved.things, thing{fmt.Sprintf("flow %d", f.ID), func(cpu int) error { return sysx.SetAffinity(tid, []int{cpu}) }})
+			continue
+		}
+		if p.Confine != nil {
+			if err := sysx.SetAffinity(tid, p.Confine); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// confirmFlows reads the affinity of every flow back and records it, and what
+// was scattered.
+func (s *session) confirmFlows(m *Measured) error {
+	for i, f := range s.spec.Flows {
+		tid := s.pool.Table.Slot(i).TID()
+		cpus, err := sysx.Affinity(tid)
+		if err != nil {
+			return err
+		}
+		if f.CPU < 0 {
+			continue
+		}
+		if len(cpus) != 1 || cpus[0] != f.CPU {
+			return &Error{Code: "not-in-force", Text: fmt.Sprintf("flow %d: pinned to CPU %d, the kernel has %v", f.ID, f.CPU, host.CPUList(cpus))}
+		}
+		m.Knobs = append(m.Knobs, trial.Knob{
+			Name: "process-affinity", Target: fmt.Sprintf("%sflow%d", s.prefix(), f.ID), Value: host.CPUList(cpus).String(), Mechanism: "sched_setaffinity",
+		})
+	}
+	irqs, err := s.set.Record(s.prefix())
+	if err != nil {
+		return err
+	}
+	for _, k := range irqs {
+		if k.Name == "irq-affinity" {
+			m.Knobs = append(m.Knobs, k)
+		}
+	}
+	if s.scatter == nil {
+		return nil
+	}
+	moves, err := s.scatter.so()
+	if err != nil {
+		return &Error{Code: "not-in-force", Text: err.Error()}
+	}
+	m.Knobs = append(m.Knobs, trial.Knob{
+		Name: "scatter", Target: s.prefix() + s.scatter.what(), Value: fmt.Sprintf("random CPU every %v", s.scatter.period), Mechanism: "sched_setaffinity",
+	})
+	if moves == 0 {
+		return &Error{Code: "not-in-force", Text: "scatter moved nothing"}
+	}
+	return nil
+}

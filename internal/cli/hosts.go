@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/spf13/pflag"
+
+	"github.com/stackmeter/stackmeter/internal/agent"
+	"github.com/stackmeter/stackmeter/internal/experiment"
+)
+
+// hostFlags say where trials run: nothing for the built-in rig, NICs and a peer
+// for real hosts.
+type hostFlags struct {
+	nics    []string
+	peer    string
+	keyFile string
+	iKnow   bool
+}
+
+func (h *hostFlags) register(fl *pflag.FlagSet) {
+	fl.StringSliceVar(&h.nics, "nic", nil, "use these NICs of this machine as the server's, e.g. eth1,eth2")
+	fl.StringVar(&h.peer, "peer", "", "the client: `HOST[:PORT]` where `stackmeter serve` runs")
+	fl.StringVar(&h.keyFile, "key-file", "stackmeter.key", "`FILE` with the key shared with the peer")
+	fl.BoolVar(&h.iKnow, "i-know", false, "allow a NIC that carries the default route: you may lose the connection to this machine")
+}
+
+func (h *hostFlags) real() bool { return len(h.nics) > 0 || h.peer != "" }
+
+// bench builds the rig that a plan needs, or connects to the hosts.
+func (h *hostFlags) bench(ctx context.Context, p *experiment.Plan) (*experiment.Bench, error) {
+	if !h.real() {
+		return experiment.VethBench(ctx, p)
+	}
+	if len(h.nics) == 0 || h.peer == "" {
+		return nil, usage(errors.New("real NICs need both --nic (this machine's) and --peer (where `stackmeter serve` runs)"))
+	}
+	nics, err := checkNICs(h.nics, h.iKnow)
+	if err != nil {
+		return nil, usage(err)
+	}
+	key, err := agent.ReadKey(h.keyFile)
+	if err != nil {
+		return nil, usage(err)
+	}
+	peer := h.peer
+	if _, _, err := net.SplitHostPort(peer); err != nil {
+		peer = net.JoinHostPort(peer, defaultPort)
+	}
+	b, err := experiment.HostsBench(ctx, nics, peer, key)
+	if err != nil {
+		return nil, usage(fmt.Errorf("--peer: %w", err))
+	}
+	return b, nil
+}

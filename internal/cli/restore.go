@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackmeter/stackmeter/internal/host"
+	"github.com/stackmeter/stackmeter/internal/knob"
+)
+
+func newRestore() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "restore",
+		Short: "Put back what a killed run left changed",
+		Long: `Put back every setting that a run changed and could not restore because it was
+killed. Every stackmeter command does this first; this one does nothing else and
+says what it found.`,
+		Args: argCheck(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			r, err := recoverNow(c.Context())
+			if asJSON {
+				return errors.Join(err, writeJSON(c.OutOrStdout(), r))
+			}
+			tellRecovery(c.OutOrStdout(), r)
+			if err == nil && len(r.Restored)+len(r.Killed)+len(r.InUse) == 0 {
+				fmt.Fprintln(c.OutOrStdout(), "nothing to put back")
+			}
+			return err
+		},
+	}
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+// recoverFirst runs before every command.
+func recoverFirst(c *cobra.Command, _ []string) error {
+	switch c.Name() {
+	case "restore", "help", "completion", "bash", "zsh", "fish", "powershell", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd:
+		return nil
+	}
+	r, err := recoverNow(c.Context())
+	tellRecovery(c.ErrOrStderr(), r)
+	return err
+}
+
+// recoverNow undoes what dead runs left. The error, of exit code 3, has the
+// commands for what it could not undo.
+func recoverNow(ctx context.Context) (knob.Report, error) {
+	root := host.Live()
+	dir, err := knob.Dir(root)
+	if err != nil {
+		return knob.Report{}, usage(err)
+	}
+	r, err := knob.Recover(ctx, root, dir)
+	if err = errors.Join(err, r.Err()); err != nil {
+		err = &exitError{exitNotRestored, fmt.Errorf("settings of a killed run are NOT restored:\n%w", err)}
+	}
+	return r, err
+}
+
+func tellRecovery(w io.Writer, r knob.Report) {
+	for _, c := range r.Restored {
+		fmt.Fprintf(w, "put back after a killed run: %s of %s to %s\n", c.Name, c.Target, c.Old)
+	}
+	for _, c := range r.Foreign {
+		fmt.Fprintf(w, "left as it is, somebody changed it since: %s of %s (was %s)\n", c.Name, c.Target, c.Old)
+	}
+	for _, t := range r.Killed {
+		fmt.Fprintf(w, "ended a process that a killed run left: %d\n", t.PID)
+	}
+	if len(r.Notes) > 0 {
+		fmt.Fprintln(w, strings.Join(r.Notes, "\n"))
+	}
+}
