@@ -64,7 +64,7 @@ type section struct {
 	Contrasts                  []contrastTable
 	Cells                      []cellRow
 	CellMetric                 string
-	StripTop                   string
+	StripScale                 string
 }
 
 type trialRow struct {
@@ -181,22 +181,28 @@ func newSection(r *analysis.Report, e *analysis.Experiment) section {
 	return s
 }
 
-// cells fills the section's table of cells; all strips share one axis.
+// cells fills the section's table of cells; the strips of one message size
+// share one axis.
 func (s *section) cells(e *analysis.Experiment) {
 	m := e.Primary
 	s.CellMetric = metricName(m)
-	top := 0.0
+	top := map[int64]float64{}
 	for _, c := range e.Cells {
 		if d := c.Metrics[m]; d != nil {
-			top = max(top, slices.Max(d.Values))
+			top[c.MessageBytes] = max(top[c.MessageBytes], slices.Max(d.Values))
 		}
 	}
-	s.StripTop = unit.BitRate(top)
+	s.StripScale = "from 0, one scale a message size"
+	if len(top) == 1 {
+		for _, v := range top {
+			s.StripScale = "0 to " + unit.BitRate(v)
+		}
+	}
 	for _, c := range e.Cells {
 		row := cellRow{Name: cellName(e, c.Levels), Cell: c, CPU: cpuBar(c.Groups)}
 		row.Server, row.Machine, row.Throughput = c.Metrics[analysis.Server], c.Metrics[analysis.Machine], c.Metrics[analysis.Throughput]
 		if d := c.Metrics[m]; d != nil {
-			row.Strip, row.Modes = strip(d, top), d.Modes
+			row.Strip, row.Modes = strip(d, top[c.MessageBytes]), d.Modes
 		}
 		s.Cells = append(s.Cells, row)
 	}
