@@ -200,8 +200,8 @@ func (r Root) CheckNIC(name string) error {
 		return fmt.Errorf("NIC %s: %w", name, err)
 	}
 	i, err := net.InterfaceByName(name)
-	if err != nil { // it went away since: sysfs lags behind
-		return fmt.Errorf("NIC %s: %w: %v", name, fs.ErrNotExist, err)
+	if err != nil { // netlink's answer to a NIC that isn't there has no type
+		return fmt.Errorf("NIC %s: %w: %w", name, fs.ErrNotExist, err)
 	}
 	if mac := optional(r.NICDir(name), "address"); i.Index != index || (len(i.HardwareAddr) > 0 && mac != i.HardwareAddr.String()) {
 		return fmt.Errorf("NIC %s in %s is not the one of this network namespace: mount sysfs anew after entering it", name, r.Sys)

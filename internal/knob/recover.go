@@ -62,29 +62,33 @@ func gone(err error) bool {
 // undo puts one change back, adds to the report how it went, and reports whether the
 // entry is dealt with.
 func undo(k Knob, e *entry, r *Report) bool {
-	now, err := k.Read()
-	switch {
-	case err != nil && gone(err):
-		r.Gone = append(r.Gone, change(e))
-		return true
-	case err == nil && now == e.Old: // never made, or undone by others
-		return true
-	case err == nil && now != e.New && e.Type == "change":
-		r.Foreign = append(r.Foreign, change(e))
-		return true
-	case err == nil:
-		err = k.Write(e.Old)
-	}
-	if err == nil {
-		err = Verify(k, e.Old)
-	}
-	switch {
-	case err == nil:
-		r.Restored = append(r.Restored, change(e))
-		return true
-	case gone(err):
-		r.Gone = append(r.Gone, change(e))
-		return true
+	var err error
+	// A NIC that is being unregistered (its peer's namespace has ended) answers EINVAL
+	// for a while before its files go: what fails is tried again.
+	for range 10 {
+		var now string
+		now, err = k.Read()
+		switch {
+		case err != nil:
+		case now == e.Old: // never made, or undone by others
+			return true
+		case now != e.New && e.Type == "change":
+			r.Foreign = append(r.Foreign, change(e))
+			return true
+		default:
+			if err = k.Write(e.Old); err == nil {
+				err = Verify(k, e.Old)
+			}
+			if err == nil {
+				r.Restored = append(r.Restored, change(e))
+				return true
+			}
+		}
+		if gone(err) {
+			r.Gone = append(r.Gone, change(e))
+			return true
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 	r.Failed = append(r.Failed, Failure{change(e), err.Error(), k.Command(e.Old)})
 	return false

@@ -210,3 +210,26 @@ func TestRebootDropsChanges(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
+
+// leaving is a NIC's setting while the kernel unregisters the NIC.
+type leaving struct {
+	Knob
+	reads int
+}
+
+func (l *leaving) Read() (string, error) {
+	if l.reads++; l.reads > 2 {
+		return "", unix.ENODEV
+	}
+	return "1400", nil
+}
+
+func (*leaving) Write(string) error { return unix.EINVAL }
+
+func TestLeavingNICIsGone(t *testing.T) {
+	var r Report
+	k := &leaving{Knob: MTU(host.Live(), "sm0")}
+	if !undo(k, &entry{Type: "change", Old: "1500", New: "1400"}, &r) || len(r.Gone) != 1 || len(r.Failed) > 0 {
+		t.Errorf("%+v", r)
+	}
+}
