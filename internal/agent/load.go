@@ -60,6 +60,12 @@ func (s *session) stop(ctx context.Context, p stopParams) (Stopped, error) {
 }
 
 func (s *session) release(context.Context, none) (none, error) {
+	s.endLoad()
+	return none{}, s.unplace()
+}
+
+// endLoad ends the workers and the scattering.
+func (s *session) endLoad() {
 	if s.scatter != nil {
 		s.scatter.end()
 		s.scatter = nil
@@ -68,7 +74,6 @@ func (s *session) release(context.Context, none) (none, error) {
 		s.pool.Close()
 		s.pool = nil
 	}
-	return none{}, s.unplace()
 }
 
 // Limits bound what a controller can make this host do. The agent holds to

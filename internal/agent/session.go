@@ -60,7 +60,8 @@ func (s *session) hello(ctx context.Context, p helloParams) (Hello, error) {
 
 // close puts the host back.
 func (s *session) close() error {
-	_, err := s.release(context.Background(), none{})
+	s.endLoad()
+	var err error
 	if s.probe != nil {
 		err = errors.Join(err, s.probe.Close())
 	}
