@@ -23,9 +23,3 @@ func Best(f Family, n int) (r Routine, why string) {
 	}
 	return Routine{}, ""
 }
-
-// smallCopy is the length up to which the runtime's memmove is taken everywhere: it
-// is entered without moving the arguments through memory, which is what counts there.
-const smallCopy = 128
-
-const whySmall = "short: the built-in copy's calling convention is cheaper than any loop (7 cycles against 11 at 64 bytes)"

@@ -12,7 +12,7 @@ func copyBest(dst, src []byte) int { return copy(dst, src) }
 
 func sumBest(b []byte) uint64 { return sumGo(b) }
 
-func copySumBest(dst, src []byte) uint64 { return sumThenCopy(dst, src) }
+func copySumBest(dst, src []byte, n int) uint64 { return sumThenCopy(dst[:n], src[:n]) }
 
 // portableRules are for CPUs without assembly routines.
 func portableRules(f Family) []rule {
@@ -25,4 +25,13 @@ func portableRules(f Family) []rule {
 		return []rule{{math.MaxInt, "two-pass", whyPortable + ", and Go's fused loop takes longer than its checksum followed by its copy"}}
 	}
 	return nil
+}
+
+// CopyAdd copies min(len(dst), len(src)) bytes from src to dst, adds them in the
+// same pass, and returns their number. If the two overlap, what is added is src as
+// it was before the copy.
+func (p *Partial) CopyAdd(dst, src []byte) int {
+	n := min(len(dst), len(src))
+	p.join(copySumBest(dst, src, n), n)
+	return n
 }

@@ -24,27 +24,29 @@ GLOBL dot<>(SB), RODATA|NOPTR, $32
 	VPXORQ	Z14, v, v \
 	VPDPWSSD	Z15, v, S
 
-// EDGES brings the first R11 bytes of Z0 and the last R10 of Z1 into step with the
-// loop and adds them to Z5 and Z6. BX is the length; the sums begin at what the
-// signs of all vectors (the loop's and the edges') take away.
-#define EDGES(even) \
+// TAIL brings the last R10 bytes of Z1 into step with the loop and adds them to Z6.
+// BX is the length without the R11 bytes before the loop; Z4 begins at what the signs
+// of all vectors take away: the loop's, and one or two edges' (of 64 bytes each).
+#define TAIL(edges) \
+	LEAQ	edges(BX), R12 \
 	MOVQ	$-1, R9 \
-	MOVQ	BX, R12 \
-	SUBQ	R11, R12 \
-	SHRXQ	R10, R9, DX \
 	SHRQ	$6, R12 \
-	NOTQ	DX \
-	ADDL	$2, R12 \
-	KMOVQ	DX, K2 \
+	SHRXQ	R10, R9, DX \
 	SHLL	$16, R12 \
-	MOVL	R10, DX \
+	NOTQ	DX \
 	VPBROADCASTD	R12, Z4 \
+	KMOVQ	DX, K2 \
+	MOVL	R10, DX \
+	VPXORQ	Z5, Z5, Z5 \
 	ANDL	$1, DX \
 	VMOVDQU8.Z	Z1, K2, Z1 \
-	VPXORQ	Z5, Z5, Z5 \
 	VPXORQ	Z6, Z6, Z6 \
 	VPXORQ	Z7, Z7, Z7 \
 	VPROLVQ.BCST	16(R13)(DX*8), Z1, Z1 \
+	ADDWORDS(Z1, Z6)
+
+// HEAD does the same with the first R11 bytes of Z0, into Z5. R9 is -1.
+#define HEAD(even) \
 	BZHIQ	R11, R9, CX \
 	KMOVQ	CX, K1 \
 	VMOVDQU8.Z	Z0, K1, Z0 \
@@ -52,7 +54,6 @@ GLOBL dot<>(SB), RODATA|NOPTR, $32
 	JZ	even \
 	VPROLQ	$8, Z0, Z0 \
 even: \
-	ADDWORDS(Z1, Z6) \
 	ADDWORDS(Z0, Z5)
 
 // TOTAL leaves the sum of Z4..Z7 in AX, turned by the odd bit of R11. No 32-bit sum

@@ -118,7 +118,7 @@ func sweepLengths(r *Routine, a, b []byte, dstOff, srcOff int) error {
 		}
 		p, sums, copies := run(r, dst[:n], src)
 		if sums {
-			if got := p.Fold(); got != want[n&1].fold() || p.odd != (n&1 != 0) {
+			if got := p.Fold(); got != want[n&1].fold() || p.Odd() != (n&1 != 0) {
 				return fmt.Errorf("%s: %d bytes, source +%d, destination +%d: sum %#04x, want %#04x", r.Name, n, srcOff, dstOff, got, want[n&1].fold())
 			}
 		}

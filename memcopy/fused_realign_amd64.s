@@ -23,20 +23,17 @@ TEXT ·copySumRealign(SB), NOSPLIT, $0-32
 	CMPQ	BX, $64
 	JB	small
 	CONSTANTS
+	VMOVDQU64	-64(SI)(BX*1), Z1
+	VMOVDQU64	Z1, -64(DI)(BX*1)
 	MOVQ	DI, R11
 	NEGQ	R11
 	ANDQ	$63, R11 // bytes before the loop
-	MOVQ	BX, R10
-	SUBQ	R11, R10
-	ANDQ	$63, R10 // bytes after the loop
-	VMOVDQU64	(SI), Z0
-	VMOVDQU64	-64(SI)(BX*1), Z1
-	VMOVDQU64	Z0, (DI)
-	VMOVDQU64	Z1, -64(DI)(BX*1)
-	EDGES(even)
-	ADDQ	R11, SI
-	ADDQ	R11, DI
-	SUBQ	R11, BX
+	JNZ	head
+	MOVL	BX, R10
+	ANDL	$63, R10 // bytes after the loop
+	TAIL(64)
+
+body:
 	SUBQ	R10, BX // a multiple of 64
 	JZ	total
 	MOVQ	SI, CX
@@ -129,6 +126,18 @@ alignedWord:
 	SUBQ	$64, BX
 	JNZ	alignedWord
 	JMP	total
+
+head:
+	VMOVDQU64	(SI), Z0
+	VMOVDQU64	Z0, (DI)
+	SUBQ	R11, BX
+	ADDQ	R11, SI
+	ADDQ	R11, DI
+	MOVL	BX, R10
+	ANDL	$63, R10
+	TAIL(128)
+	HEAD(even)
+	JMP	body
 
 small:
 	MOVQ	$-1, R9

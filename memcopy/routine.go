@@ -62,10 +62,6 @@ func Lookup(name string) (Routine, bool) {
 // multiple of every alignment, and even, so that sums of chunks just add.
 const chunk = 128 << 10
 
-// firstChunk is the length of the first call of a long copy: chosen so that the
-// later ones begin at an aligned destination.
-func firstChunk(d *byte) int { return chunk - int(uintptr(unsafe.Pointer(d))&63) }
-
 // overlap reports whether n bytes at a and at b have one in common.
 func overlap(a, b *byte, n int) bool {
 	d := uintptr(unsafe.Pointer(a)) - uintptr(unsafe.Pointer(b))

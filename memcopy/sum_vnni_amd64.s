@@ -8,17 +8,17 @@ TEXT ·sumVNNI(SB), NOSPLIT, $0-24
 	CMPQ	BX, $64
 	JB	small
 	CONSTANTS
+	VMOVDQU64	-64(SI)(BX*1), Z1
 	MOVQ	SI, R11
 	NEGQ	R11
 	ANDQ	$63, R11 // bytes before the loop
-	MOVQ	BX, R10
-	SUBQ	R11, R10
-	ANDQ	$63, R10 // bytes after the loop
 	VMOVDQU64	(SI), Z0
-	VMOVDQU64	-64(SI)(BX*1), Z1
-	EDGES(even)
-	ADDQ	R11, SI
 	SUBQ	R11, BX
+	ADDQ	R11, SI
+	MOVL	BX, R10
+	ANDL	$63, R10 // bytes after the loop
+	TAIL(128)
+	HEAD(even)
 	SUBQ	R10, BX // a multiple of 64
 	SUBQ	$256, BX
 	JB	words

@@ -103,7 +103,7 @@ func summer(f func(src *byte, n uintptr) uint64) func(b []byte) Partial {
 		if len(b) == 0 {
 			return Partial{}
 		}
-		p := Partial{odd: len(b)&1 != 0}
+		p := partialOf(0, len(b))
 		for len(b) > chunk {
 			p.sum = addEndAround(p.sum, f(&b[0], chunk))
 			b = b[chunk:]
@@ -121,7 +121,7 @@ func fuser(f func(dst, src *byte, n uintptr) uint64) func(dst, src []byte) (int,
 			return 0, Partial{}
 		}
 		dst, src = dst[:n], src[:n]
-		p := Partial{odd: n&1 != 0}
+		p := partialOf(0, n)
 		if overlap(&dst[0], &src[0], n) {
 			p.sum = sumThenCopy(dst, src)
 			return n, p

@@ -14,14 +14,14 @@ func portable() []Routine {
 			Sum: func(b []byte) Partial {
 				var p Partial
 				p.AddUint16(sumWords16(b))
-				p.odd = len(b)&1 != 0
+				p.turn = turnOf(len(b))
 				return p
 			},
 		},
 		{
 			Name: "sum-go64", Family: FamilyChecksum, Lossless: true,
 			Method: "64-bit words with carry in Go (math/bits), 64 bytes a turn",
-			Sum:    func(b []byte) Partial { return Partial{sumGo(b), len(b)&1 != 0} },
+			Sum:    func(b []byte) Partial { return partialOf(sumGo(b), len(b)) },
 		},
 		{
 			Name: "fused-go64", Family: FamilyFused, Lossless: true,
@@ -33,9 +33,9 @@ func portable() []Routine {
 				}
 				dst, src = dst[:n], src[:n]
 				if overlap(&dst[0], &src[0], n) {
-					return n, Partial{sumThenCopy(dst, src), n&1 != 0}
+					return n, partialOf(sumThenCopy(dst, src), n)
 				}
-				return n, Partial{copySumGo(dst, src), n&1 != 0}
+				return n, partialOf(copySumGo(dst, src), n)
 			},
 		},
 		{
@@ -45,7 +45,7 @@ func portable() []Routine {
 				n := min(len(dst), len(src))
 				sum := sumBest(src[:n])
 				copyBest(dst, src)
-				return n, Partial{sum, n&1 != 0}
+				return n, partialOf(sum, n)
 			},
 		},
 	}
