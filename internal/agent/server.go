@@ -37,9 +37,16 @@ func method[P, R any](f func(*session, context.Context, P) (R, error)) handler {
 	}
 }
 
+// NotRestoredError says what a session could not put back on its host.
+type NotRestoredError struct{ Err error }
+
+func (e *NotRestoredError) Error() string { return e.Err.Error() }
+func (e *NotRestoredError) Unwrap() error { return e.Err }
+
 // Serve runs one session over conn and returns when the controller hangs up or
 // ctx ends. Everything that the session changed or started is put back before it
-// returns; the error says what could not be.
+// returns; what could not be is a [NotRestoredError]. Any other error is about what the
+// controller sent.
 func Serve(ctx context.Context, conn io.ReadWriteCloser, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -79,10 +86,13 @@ func Serve(ctx context.Context, conn io.ReadWriteCloser, o Options) error {
 	conn.Close()
 	if err := <-ended; errors.Is(err, ErrFrame) {
 		fault = err
-	} else if errors.Is(fault, context.Canceled) || errors.Is(fault, io.EOF) {
-		fault = nil // the controller hung up: how every session ends
+	} else if !errors.Is(fault, ErrFrame) {
+		fault = nil // the controller hung up, be it in a call: how every session ends
 	}
-	return errors.Join(fault, s.close())
+	if err := s.close(); err != nil {
+		return errors.Join(fault, &NotRestoredError{err})
+	}
+	return fault
 }
 
 func (s *session) answer(ctx context.Context, r request) response {

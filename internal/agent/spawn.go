@@ -110,9 +110,15 @@ func Main() int {
 		fmt.Fprintln(os.Stderr, "agent: control socket:", err)
 		return 1
 	}
-	if err := Serve(context.Background(), conn, Options{Name: os.Getenv(nameVariable), Limits: DefaultLimits(), AllowSettings: true}); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	err = Serve(context.Background(), conn, Options{Name: os.Getenv(nameVariable), Limits: DefaultLimits(), AllowSettings: true})
+	var left *NotRestoredError
+	switch {
+	case errors.As(err, &left):
+		fmt.Fprintln(os.Stderr, left)
 		return 3
+	case err != nil:
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	return 0
 }
