@@ -111,7 +111,7 @@ func (r *bench) received() (uint64, error) {
 // tools are stackmeter and those peers that are installed.
 func (r *bench) tools() []tool {
 	to := r.Links[0].Server.Addr.String()
-	out := []tool{{"stackmeter", r.stackmeter}}
+	out := []tool{{"stackmeter", r.stackmeter(false)}, {"stackmeter-whole", r.stackmeter(true)}}
 	has := func(name string) bool { _, err := exec.LookPath(name); return err == nil }
 	if has("netperf") && has("netserver") {
 		out = append(out, tool{"netperf", r.pair("netserver -D -4 -L "+to, func(bytes int, seconds float64) string {
@@ -186,10 +186,16 @@ func inNamespace(pid int, f func() error) error {
 }
 
 // stackmeter runs our own load through the agents.
-func (r *bench) stackmeter(ctx context.Context, bytes int, window time.Duration) (func() error, error) {
+func (r *bench) stackmeter(whole bool) func(ctx context.Context, bytes int, window time.Duration) (func() error, error) {
+	return func(ctx context.Context, bytes int, _ time.Duration) (func() error, error) {
+		return r.load(ctx, bytes, whole)
+	}
+}
+
+func (r *bench) load(ctx context.Context, bytes int, whole bool) (func() error, error) {
 	token := load.NewToken()
 	spec := load.Spec{Role: load.Receive, Workload: "tcp_stream", Engine: "kernel", Model: load.Process, Lifetime: time.Minute, Flows: []load.FlowSpec{{
-		Token: token, Local: netip.AddrPortFrom(r.Links[0].Server.Addr, 0), MessageBytes: bytes, CPU: r.serverCPU,
+		Token: token, Local: netip.AddrPortFrom(r.Links[0].Server.Addr, 0), MessageBytes: bytes, CPU: r.serverCPU, WholeMessages: whole,
 	}}}
 	ready, err := r.Server.Prepare(ctx, spec)
 	if err != nil {

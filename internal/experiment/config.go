@@ -61,6 +61,14 @@ const (
 	ClientOpposite Client = "opposite" // on the CPU after it
 )
 
+// Receive says what one receive call of the server returns.
+type Receive string
+
+const (
+	ReceiveMessage Receive = "message" // waits for a whole message (SO_RCVLOWAT)
+	ReceiveAny     Receive = "any"     // whatever has arrived, as netperf's does
+)
+
 // Config is the whole configuration of one trial. Sizes are bytes.
 type Config struct {
 	NICs         int
@@ -78,6 +86,7 @@ type Config struct {
 	GRO          bool // on the server's NICs
 	TSO          bool // TSO and GSO on the client's NICs
 	Engine       string
+	Receive      Receive
 }
 
 // defaultLevels are the paper's workload on today's rig: 64 KiB socket buffers,
@@ -85,7 +94,7 @@ type Config struct {
 var defaultLevels = Levels{
 	"nics": "1", "message_size": "8192", "mtu": "1500", "affinity": "none", "unpinned": "scatter", "client": "as-found",
 	"flows_per_nic": "1", "model": "process", "socket_buffer": "65536", "nodelay": "on", "congestion": "cubic",
-	"gro": "on", "tso": "off", "engine": "kernel",
+	"gro": "on", "tso": "off", "engine": "kernel", "receive": "message",
 }
 
 // Factor is something that a plan may vary. Set reads a level into a
@@ -115,6 +124,8 @@ func Factors() []Factor {
 		{"congestion", "congestion control of both ends (cubic, reno, bbr, ...)", word(func(c *Config) *string { return &c.Congestion })},
 		{"gro", "GRO on the server's NICs: on or off", toggle(func(c *Config) *bool { return &c.GRO })},
 		{"tso", "TSO and GSO on the client's NICs: on or off", toggle(func(c *Config) *bool { return &c.TSO })},
+		{"receive", "message (a receive call waits for a whole message) or any (it returns whatever has arrived, as netperf's)",
+			choice(func(c *Config) *Receive { return &c.Receive }, ReceiveMessage, ReceiveAny)},
 		{"engine", "kernel (sockets) or null (no socket: the tool's own ceiling)", word(func(c *Config) *string { return &c.Engine })},
 	}
 }

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackmeter/stackmeter/internal/sysx"
 )
 
 // kernel carries flows over the kernel's TCP with blocking sockets. Send and
@@ -205,6 +206,11 @@ func configure(fd int, f *FlowSpec) error {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, noDelay); err != nil {
 		return fmt.Errorf("TCP_NODELAY=%d: %w", noDelay, err)
 	}
+	if f.WholeMessages {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, f.lowWater()); err != nil {
+			return fmt.Errorf("SO_RCVLOWAT=%d: %w", f.lowWater(), err)
+		}
+	}
 	if f.Congestion == "" {
 		return nil
 	}
@@ -218,23 +224,27 @@ func configure(fd int, f *FlowSpec) error {
 	return nil
 }
 
+// lowWater is a message, but at most a quarter of a receive buffer of fixed size:
+// the sender must not run out of window while the receiver waits.
+func (f *FlowSpec) lowWater() int {
+	if f.ReceiveBufferBytes == 0 {
+		return f.MessageBytes
+	}
+	return max(1, min(f.MessageBytes, f.ReceiveBufferBytes/4))
+}
+
 func (c *tcpConn) Send(b []byte) (int, unix.Errno) {
 	for {
-		n, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(c.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
-		if e != unix.EINTR {
-			return int(n), e
+		if n, errno := sysx.Send(c.fd, b, unix.MSG_NOSIGNAL); errno != unix.EINTR {
+			return n, errno
 		}
 	}
 }
 
 func (c *tcpConn) Recv(b []byte) (int, unix.Errno) {
 	for {
-		n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(c.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
-		if e == 0 {
-			return int(n), 0
-		}
-		if e != unix.EINTR {
-			return 0, e
+		if n, errno := sysx.Recv(c.fd, b, 0); errno != unix.EINTR {
+			return n, errno
 		}
 	}
 }

@@ -76,7 +76,12 @@ type FlowSpec struct {
 	ReceiveBufferBytes int    `json:"receive_buffer_bytes"` // SO_RCVBUF as asked, 0: the kernel's auto-tuning
 	NoDelay            bool   `json:"nodelay"`
 	Congestion         string `json:"congestion,omitempty"` // empty: as found
-	CPU                int    `json:"cpu"`                  // the flow's thread is pinned there; -1: left alone
+	// WholeMessages makes each receive call wait for a whole message
+	// (SO_RCVLOWAT; for a quarter of the receive buffer where that is less), so that the
+	// receiver makes one system call a message and is woken once a message. Without it a
+	// call returns whatever has arrived.
+	WholeMessages bool `json:"whole_messages,omitempty"`
+	CPU           int  `json:"cpu"` // the flow's thread is pinned there; -1: left alone
 }
 
 // Validate reports the first field that is out of range, by its JSON name.

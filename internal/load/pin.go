@@ -18,9 +18,6 @@ func sameCPU(flows []FlowSpec) (int, bool) {
 	return flows[0].CPU, true
 }
 
-// pinThread confines the calling thread to a CPU and reads it back.
-func pinThread(cpu int) error { return pin(0, cpu) }
-
 // pinProcess confines every thread of this process; threads made later inherit it.
 func pinProcess(cpu int) error {
 	tasks, err := os.ReadDir("/proc/self/task")

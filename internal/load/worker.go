@@ -199,9 +199,7 @@ func (w *worker) flow(i int, ready *sync.WaitGroup, err *error) {
 	for j := range message {
 		message[j] = byte(j) // touch every page before the clock runs
 	}
-	if f.CPU >= 0 {
-		*err = pinThread(f.CPU)
-	}
+	*err = alone(f)
 	s.setTID(unix.Gettid())
 	s.setState(Connected)
 	ready.Done()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,4 +33,21 @@ func (w *worker) stepBack() error {
 		}
 	}
 	return nil
+}
+
+// alone prepares the calling thread for a flow's hot loop. It gets a table of
+// descriptors of its own: a system call of a process with several threads counts a
+// reference on the file up and down, one with a table to itself does not (fdget in
+// fs/file.c). The sockets are shared with the copy; the thread must end with the flow.
+func alone(f *FlowSpec) error {
+	if err := unix.Unshare(unix.CLONE_FILES); err != nil {
+		return fmt.Errorf("unshare the descriptor table of flow %d: %w", f.ID, err)
+	}
+	if err := unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(unsafe.StringData(fmt.Sprintf("sm-flow%d\x00", f.ID)))), 0, 0, 0); err != nil {
+		return fmt.Errorf("name the thread of flow %d: %w", f.ID, err)
+	}
+	if f.CPU < 0 {
+		return nil
+	}
+	return pin(0, f.CPU)
 }
