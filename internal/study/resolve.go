@@ -14,7 +14,10 @@ import (
 // Overrides are what the command line changes in any plan. Zero values change
 // nothing.
 type Overrides struct {
-	Levels     map[string][]string // factor -> levels; replaces an experiment's levels, or the default where it is one level
+	// Levels are levels by factor. They replace the levels of an experiment that
+	// varies the factor; elsewhere one level replaces the plan's default, and several
+	// make it a factor.
+	Levels     map[string][]string
 	Replicates int
 	Window     time.Duration
 }
@@ -75,6 +78,12 @@ func (r *resolver) experiment(fe fileExperiment) (*experiment.Experiment, error)
 			out = r.fit(fe.Name, name, out)
 		}
 		e.Factors = append(e.Factors, experiment.FactorLevels{Name: name, Levels: out})
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.overrides.Levels)) {
+		varied := slices.ContainsFunc(e.Factors, func(f experiment.FactorLevels) bool { return f.Name == name })
+		if levels := r.overrides.Levels[name]; !varied && len(levels) > 1 {
+			e.Factors = append(e.Factors, experiment.FactorLevels{Name: name, Levels: levels})
+		}
 	}
 	for _, c := range fe.Include {
 		e.Include = append(e.Include, r.cell(c))

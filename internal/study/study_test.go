@@ -69,6 +69,14 @@ func TestOverridesReplaceLevelsAndDefaults(t *testing.T) {
 	if n := len(p.Experiments[0].Cells()); n != 12 {
 		t.Errorf("%d cells, want 6 at each of 2 message sizes", n)
 	}
+	o.Levels["receive"] = []string{"message", "any"}
+	p, _, err = Load("affinity", Machine{CPUs: 2}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(p.Experiments[0].Cells()); n != 24 {
+		t.Errorf("%d cells, want twice as many with a factor more", n)
+	}
 	for _, c := range p.Experiments[0].Cells() {
 		if c["message_size"] != "1024" && c["message_size"] != "65536" {
 			t.Errorf("cell %s", c.Key())
