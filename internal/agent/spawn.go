@@ -39,8 +39,8 @@ const (
 	nameVariable = "STACKMETER_AGENT_NAME"
 )
 
-// closeTimeout is how long an agent has to put its host back.
-const closeTimeout = 15 * time.Second
+// CloseTimeout is how long an agent has to put its host back.
+const CloseTimeout = 15 * time.Second
 
 // Spawn starts an agent of this program as a child process. It ends when the
 // client is closed or this process dies.
@@ -80,7 +80,7 @@ func Spawn(name string, home Home) (*Client, error) {
 // waiter returns the function that waits for the agent once.
 func waiter(name string, cmd *exec.Cmd, stderr *bytes.Buffer) func() error {
 	return func() error {
-		kill := time.AfterFunc(closeTimeout, func() { _ = cmd.Process.Kill() })
+		kill := time.AfterFunc(CloseTimeout, func() { _ = cmd.Process.Kill() })
 		defer kill.Stop()
 		err := cmd.Wait()
 		said := bytes.TrimSpace(stderr.Bytes())

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackmeter/stackmeter/internal/agent"
 	"github.com/stackmeter/stackmeter/internal/host"
 	"github.com/stackmeter/stackmeter/internal/knob"
 )
@@ -49,19 +52,36 @@ func recoverFirst(c *cobra.Command, _ []string) error {
 	return err
 }
 
-// recoverNow undoes what dead runs left. The error, of exit code 3, has the
-// commands for what it could not undo.
+// recoverNow undoes what dead runs left, and waits for agents that are at it
+// themselves because their controller was killed. The error, of exit code 3, has the
+// commands for what could not be undone.
 func recoverNow(ctx context.Context) (knob.Report, error) {
 	root := host.Live()
 	dir, err := knob.Dir(root)
 	if err != nil {
 		return knob.Report{}, usage(err)
 	}
-	r, err := knob.Recover(ctx, root, dir)
-	if err = errors.Join(err, r.Err()); err != nil {
+	var sum knob.Report
+	deadline := time.Now().Add(agent.CloseTimeout)
+	for {
+		var r knob.Report
+		r, err = knob.Recover(ctx, root, dir)
+		sum.Restored = append(sum.Restored, r.Restored...)
+		sum.Gone = append(sum.Gone, r.Gone...)
+		sum.Foreign = append(sum.Foreign, r.Foreign...)
+		sum.Killed = append(sum.Killed, r.Killed...)
+		sum.Notes = append(sum.Notes, r.Notes...)
+		sum.Failed, sum.InUse = r.Failed, r.InUse
+		orphan := slices.ContainsFunc(r.InUse, func(o knob.Owner) bool { return agent.Orphaned(root, o.Task.PID) })
+		if !orphan || err != nil || time.Now().After(deadline) {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if err = errors.Join(err, sum.Err()); err != nil {
 		err = &exitError{exitNotRestored, fmt.Errorf("settings of a killed run are NOT restored:\n%w", err)}
 	}
-	return r, err
+	return sum, err
 }
 
 func tellRecovery(w io.Writer, r knob.Report) {
