@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -95,7 +96,7 @@ no hardware and touches nothing of the machine's own network.`,
   stackmeter cpucheck              # can this machine's CPU accounting be trusted?`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          knownCommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 		// Whatever an earlier run was killed in the middle of is put back first.
 		PersistentPreRunE: recoverFirst,
@@ -105,7 +106,19 @@ no hardware and touches nothing of the machine's own network.`,
 	return root
 }
 
-// exactArgs is cobra's argument check with our exit code.
+// knownCommand refuses what is no command.
+func knownCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("unknown command %q; see `%s --help`", args[0], c.CommandPath())
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		err = fmt.Errorf("unknown command %q; did you mean %s?", args[0], strings.Join(near, " or "))
+	}
+	return usage(err)
+}
+
+// argCheck is cobra's argument check with our exit code.
 func argCheck(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {

@@ -52,6 +52,11 @@ the copy pays, and whether it pays to checksum where the data is copied (section
 			} else if peer >= 0 {
 				return usage(errors.New("--peer needs --cpu"))
 			}
+			for flag, n := range map[string]int{"--cpu": cpu, "--peer": peer} {
+				if err := checkCPU(flag, n); err != nil {
+					return usage(err)
+				}
+			}
 			p := tui.NewProgress(c.ErrOrStderr(), false)
 			r, err := copylab.Run(c.Context(), cfg, func(done, total int, what string) { p.Step(done, total, what, 0) })
 			p.End()

@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stackmeter/stackmeter/internal/experiment"
 	"github.com/stackmeter/stackmeter/internal/host"
 	"github.com/stackmeter/stackmeter/internal/rig"
 	"github.com/stackmeter/stackmeter/internal/sysx"
@@ -15,6 +19,51 @@ import (
 
 // usableCPUs are the CPUs that are online and allowed to this process.
 func usableCPUs() ([]int, error) { return sysx.Affinity(0) }
+
+// checkCPU refuses a CPU that is offline or not allowed; -1 stands for none.
+func checkCPU(flag string, cpu int) error {
+	usable, err := usableCPUs()
+	if err != nil || cpu < 0 || slices.Contains(usable, cpu) {
+		return err
+	}
+	return fmt.Errorf("%s %d: is not online or not allowed to this process; choose one of %v", flag, cpu, host.CPUList(usable))
+}
+
+// checkPlan refuses what this machine can't do, before anything is made: more CPUs
+// than it has to use, a congestion control that the kernel does not know.
+func checkPlan(p *experiment.Plan, usable []int) error {
+	for i := range p.Experiments {
+		e := &p.Experiments[i]
+		for _, cell := range e.Cells() {
+			c, err := cell.Config(p.Defaults)
+			if err == nil && c.CPUs > len(usable) {
+				err = fmt.Errorf("cpus: %d, this machine has %d online and allowed to this process (%v)", c.CPUs, len(usable), host.CPUList(usable))
+			}
+			if err == nil {
+				err = checkCongestion(c.Congestion)
+			}
+			if err != nil {
+				return fmt.Errorf("experiment %s, cell %s: %w", e.Name, cell.Key(), err)
+			}
+		}
+	}
+	return nil
+}
+
+// checkCongestion tries a congestion control on a socket, which also makes the
+// kernel load its module where this process may.
+func checkCongestion(name string) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("make a socket: %w", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, name); err != nil {
+		known, _ := os.ReadFile("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
+		return fmt.Errorf("congestion: %q: %w; this process may use: %s", name, err, strings.TrimSpace(string(known)))
+	}
+	return nil
+}
 
 // kernelRelease is what `uname -r` prints.
 func kernelRelease() (string, error) {

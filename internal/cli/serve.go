@@ -55,7 +55,12 @@ time, and holds to its own limits whatever it is asked.`,
 }
 
 func newKeys() *cobra.Command {
-	c := &cobra.Command{Use: "keys", Short: "Make the key that controller and agents share"}
+	c := &cobra.Command{
+		Use: "keys", Short: "Make the key that controller and agents share",
+		Example: "  stackmeter keys new stackmeter.key",
+		Args:    knownCommand,
+		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
 	c.AddCommand(&cobra.Command{
 		Use: "new FILE", Short: "Write a new random key to FILE (mode 0600); an existing file is refused",
 		Example: "  stackmeter keys new stackmeter.key && scp stackmeter.key peer:",
@@ -63,7 +68,7 @@ func newKeys() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			f, err := os.OpenFile(args[0], os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 			if err != nil {
-				return usage(err)
+				return usage(fmt.Errorf("key file: %w; name another one, or remove it if no agent uses its key", err))
 			}
 			_, err = fmt.Fprintln(f, agent.NewKey())
 			return errors.Join(err, f.Close())

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackmeter/stackmeter/internal/experiment"
+	"github.com/stackmeter/stackmeter/internal/host"
+	"github.com/stackmeter/stackmeter/internal/knob"
 	"github.com/stackmeter/stackmeter/internal/result"
 	"github.com/stackmeter/stackmeter/internal/rig"
 	"github.com/stackmeter/stackmeter/internal/study"
@@ -93,8 +96,10 @@ func runStudy(c *cobra.Command, args []string, f *studyFlags) error {
 		}
 		_, err = out.Write(source)
 		return err
-	case f.resume != "" && len(args) > 0:
-		return usage(errors.New("--resume goes on with the plan in the directory: name no other"))
+	case f.resume != "":
+		if err := f.resumable(c, args); err != nil {
+			return usage(err)
+		}
 	}
 	cpus, err := usableCPUs()
 	if err != nil {
@@ -106,13 +111,19 @@ func runStudy(c *cobra.Command, args []string, f *studyFlags) error {
 	} else {
 		err = s.planFromArgs(args)
 	}
+	if err == nil {
+		err = errors.Join(checkPlan(s.plan, cpus), checkOut(f.out))
+	}
 	if err != nil {
-		return usage(err)
+		return usage(errors.Join(err, s.closeWriter()))
 	}
 	if f.dryRun {
 		return s.dryRun(out)
 	}
 	if !f.hosts.real() && rig.Rootless() {
+		if err := s.closeWriter(); err != nil { // it is locked: the program in the namespace opens it again
+			return err
+		}
 		code, err := rig.EnterUserNamespace(c.Context())
 		if err != nil {
 			return usage(err)
@@ -120,6 +131,19 @@ func runStudy(c *cobra.Command, args []string, f *studyFlags) error {
 		return &exitError{code, errSaid}
 	}
 	return s.run(c.Context())
+}
+
+// resumable refuses what a resumed study can't change: its plan and its place.
+func (f *studyFlags) resumable(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return errors.New("--resume goes on with the plan in the directory: name no other")
+	}
+	for _, name := range []string{"nics", "cpus", "message-size", "set", "replicates", "duration", "out", "seed"} {
+		if c.Flags().Changed(name) {
+			return fmt.Errorf("--%s: --resume goes on with the plan, the seed and the directory as they are", name)
+		}
+	}
+	return nil
 }
 
 // errSaid is an error whose text has been printed already.
@@ -158,16 +182,14 @@ func (s *studyRun) planFromArgs(args []string) error {
 func (s *studyRun) planFromResult(dir string) error {
 	w, d, err := result.Resume(dir)
 	if err != nil {
-		return err
+		return fmt.Errorf("--resume: %w", err)
 	}
 	s.plan = &experiment.Plan{}
 	if err := json.Unmarshal(d.Manifest.Plan.Resolved, s.plan); err != nil {
-		w.Close()
-		return fmt.Errorf("%s: plan: %w", filepath.Join(dir, result.ManifestFile), err)
+		return errors.Join(fmt.Errorf("%s: plan: %w", filepath.Join(dir, result.ManifestFile), err), w.Close())
 	}
 	if err := s.plan.Normalize(); err != nil {
-		w.Close()
-		return fmt.Errorf("%s: plan: %w", filepath.Join(dir, result.ManifestFile), err)
+		return errors.Join(fmt.Errorf("%s: plan: %w", filepath.Join(dir, result.ManifestFile), err), w.Close())
 	}
 	s.seed, s.earlier, s.writer = d.Manifest.Seed, d.Progress(), w
 	return nil
@@ -190,29 +212,51 @@ func (s *studyRun) create(kind string, warnings []trial.Warning) error {
 	if err != nil {
 		return err
 	}
-	s.writer, err = result.Create(dir, result.Manifest{
+	m := result.Manifest{
 		Plan: result.Plan{Name: s.plan.Name, Resolved: resolved}, Seed: s.seed,
 		Versions:    result.Versions{Stackmeter: version(), Go: runtime.Version(), Kernel: kernel},
 		CommandLine: os.Args, Started: time.Now(), Rig: kind,
 		PlannedTrials: len(experiment.Schedule(s.plan, s.seed)), Warnings: warnings,
-	})
-	if errors.Is(err, result.ErrNotEmpty) {
-		return usage(err)
 	}
-	return err
+	s.writer, err = result.Create(dir, m)
+	// A name of our own is taken where two studies begin in one second.
+	for n := 2; s.flags.out == "" && errors.Is(err, result.ErrNotEmpty); n++ {
+		s.writer, err = result.Create(fmt.Sprintf("%s-%d", dir, n), m)
+	}
+	if err != nil {
+		return usage(fmt.Errorf("--out: %w", err))
+	}
+	return nil
+}
+
+// checkOut refuses a directory that [result.Create] would refuse, before
+// anything is made.
+func checkOut(dir string) error {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case dir == "" || errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("--out: %w", err)
+	case len(entries) > 0:
+		return fmt.Errorf("--out: %s: %w", dir, result.ErrNotEmpty)
+	}
+	return nil
 }
 
 // run measures and tells. It owns the writer from here on.
 func (s *studyRun) run(ctx context.Context) error {
+	release, err := s.alone(ctx)
+	if err != nil {
+		return errors.Join(err, s.closeWriter())
+	}
+	defer release()
 	bench, err := s.flags.hosts.bench(ctx, s.plan)
 	if err != nil {
 		return errors.Join(err, s.closeWriter())
 	}
 	measureErr := s.measure(ctx, bench)
-	var restoreErr error
-	if err := bench.Close(); err != nil {
-		restoreErr = &exitError{exitNotRestored, fmt.Errorf("a host could not be put back: %w", err)}
-	}
+	restoreErr := putBack(bench)
 	if s.writer == nil { // nothing was begun
 		return errors.Join(restoreErr, measureErr)
 	}
@@ -221,6 +265,31 @@ func (s *studyRun) run(ctx context.Context) error {
 	}
 	closeErr := s.closeWriter()
 	return errors.Join(restoreErr, s.tell(), measureErr, closeErr)
+}
+
+// alone waits for other studies on this machine: two at once would measure each
+// other.
+func (s *studyRun) alone(ctx context.Context) (release func(), err error) {
+	dir, err := knob.Dir(host.Live())
+	if err != nil {
+		return nil, usage(err)
+	}
+	return knob.Exclusive(ctx, dir, func(pid int) {
+		s.progress.Note("waiting for process %d, which is measuring on this machine", pid)
+	})
+}
+
+// putBack ends the agents. What one of them could not put back, because it failed or was
+// killed, is tried once more from its journal.
+func putBack(b *experiment.Bench) error {
+	err := b.Close()
+	if err == nil {
+		return nil
+	}
+	if _, failed := recoverNow(context.Background()); failed != nil {
+		return &exitError{exitNotRestored, errors.Join(err, failed)}
+	}
+	return &exitError{exitFailed, fmt.Errorf("an agent failed; its settings were put back for it: %w", err)}
 }
 
 func (s *studyRun) closeWriter() error {

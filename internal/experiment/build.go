@@ -83,7 +83,7 @@ func (p *Plan) MaxNICs() (int, error) {
 }
 
 // Fit takes out of the plan what these hosts cannot do and says what it took
-// and why.
+// and why. What was taken out before stays out.
 func (b *Bench) Fit(p *Plan) []trial.Warning {
 	var out []trial.Warning
 	lost := map[string]agent.Limit{}
@@ -93,7 +93,6 @@ func (b *Bench) Fit(p *Plan) []trial.Warning {
 	}
 	for i := range p.Experiments {
 		e := &p.Experiments[i]
-		e.Exclude = nil
 		for _, l := range e.Cells() {
 			c, err := l.Config(p.Defaults)
 			if err != nil {
