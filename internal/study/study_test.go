@@ -1,6 +1,7 @@
 package study
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -134,4 +135,22 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("a plan that was accepted is not canonical: %v", err)
 		}
 	})
+}
+
+// TestPlanFormatNamesEveryFactor holds doc/plan-format.md against the program.
+func TestPlanFormatNamesEveryFactor(t *testing.T) {
+	doc, err := os.ReadFile("../../doc/plan-format.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range experiment.Factors() {
+		if !strings.Contains(string(doc), "| `"+f.Name+"` |") {
+			t.Errorf("doc/plan-format.md has no row for the factor %s", f.Name)
+		}
+	}
+	_, example, _ := strings.Cut(string(doc), "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	if _, _, err := parse([]byte(example), Machine{CPUs: 2}, Overrides{}); err != nil {
+		t.Errorf("the example of doc/plan-format.md is no plan: %v", err)
+	}
 }
