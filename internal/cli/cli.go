@@ -94,10 +94,11 @@ no hardware and touches nothing of the machine's own network.`,
   stackmeter study affinity        # Table 1 of the paper, on this machine
   stackmeter study --list          # what else there is
   stackmeter cpucheck              # can this machine's CPU accounting be trusted?`,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args:          knownCommand,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		SilenceUsage:               true,
+		SilenceErrors:              true,
+		SuggestionsMinimumDistance: 2,
+		Args:                       knownCommand,
+		RunE:                       func(c *cobra.Command, _ []string) error { return c.Help() },
 		// Whatever an earlier run was killed in the middle of is put back first.
 		PersistentPreRunE: recoverFirst,
 	}
