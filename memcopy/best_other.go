@@ -8,7 +8,10 @@ const whyPortable = "no assembly for this architecture"
 
 func rulesFor(_ cpu, f Family) []rule { return portableRules(f) }
 
-func copyBest(dst, src []byte) int { return copy(dst, src) }
+func copyLarge(dst, src []byte) int { return copy(dst, src) }
+
+// smallCopy is the length up to which Copy does not even call copyLarge.
+const smallCopy = 128
 
 func sumBest(b []byte) uint64 { return sumGo(b) }
 

@@ -3,4 +3,10 @@ package memcopy
 // Copy copies min(len(dst), len(src)) bytes and returns their number, as the
 // built-in copy and with the same result on overlap, by the routine that [Best]
 // names for the length.
-func Copy(dst, src []byte) int { return copyBest(dst, src) }
+func Copy(dst, src []byte) int {
+	// Small enough to be inlined.
+	if len(src) <= smallCopy {
+		return copy(dst, src)
+	}
+	return copyLarge(dst, src)
+}

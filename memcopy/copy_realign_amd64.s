@@ -26,10 +26,9 @@ TEXT ·copyRealign(SB), NOSPLIT, $0-24
 	MOVQ	n+16(FP), BX
 	MOVQ	SI, CX
 	SUBQ	DI, CX
-	ANDQ	$63, CX // how far the source is from being aligned with the destination
-	JZ	plain
 	CMPQ	BX, $320
 	JB	plain
+	ANDQ	$63, CX // how far the source is from being aligned with the destination
 	VMOVDQU64	(SI), Z0
 	VMOVDQU64	-64(SI)(BX*1), Z1
 	VMOVDQU64	Z0, (DI)
@@ -41,6 +40,8 @@ TEXT ·copyRealign(SB), NOSPLIT, $0-24
 	ADDQ	AX, DI
 	SUBQ	AX, BX
 	ANDQ	$-64, BX // the last, partial vector is stored
+	TESTQ	CX, CX
+	JZ	aligned
 	ANDQ	$-64, SI
 	VPBROADCASTB	CX, Z12
 	VPADDB	iota64<>(SB), Z12, Z12
@@ -83,6 +84,39 @@ word:
 	JNZ	word
 
 done:
+	VZEROUPPER
+	RET
+
+aligned:
+	SUBQ	$256, BX
+	JB	alignedWords
+	PCALIGN	$64
+
+alignedTurn:
+	VMOVDQA64	(SI), Z0
+	VMOVDQA64	64(SI), Z1
+	VMOVDQA64	128(SI), Z2
+	VMOVDQA64	192(SI), Z3
+	VMOVDQA64	Z0, (DI)
+	VMOVDQA64	Z1, 64(DI)
+	VMOVDQA64	Z2, 128(DI)
+	VMOVDQA64	Z3, 192(DI)
+	ADDQ	$256, SI
+	ADDQ	$256, DI
+	SUBQ	$256, BX
+	JAE	alignedTurn
+
+alignedWords:
+	ADDQ	$256, BX
+	JZ	done
+
+alignedWord:
+	VMOVDQA64	(SI), Z0
+	VMOVDQA64	Z0, (DI)
+	ADDQ	$64, SI
+	ADDQ	$64, DI
+	SUBQ	$64, BX
+	JNZ	alignedWord
 	VZEROUPPER
 	RET
 

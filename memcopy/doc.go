@@ -10,6 +10,7 @@
 //	p.Add(header)                   // segments may have odd lengths
 //	p.CopyAdd(dst, payload)         // copies and sums in one pass
 //	header.SetChecksum(p.Checksum())
+//	memcopy.Prefetch(later)         // a packet whose turn comes later
 //
 // For study there is a table of every routine with its family, needs and
 // properties ([Routines]); among them the methods that Anand & Hartner compared in

@@ -46,10 +46,40 @@ func checkPublic(t *testing.T) {
 	}
 }
 
+// TestStreaming copies more than the caches hold, which is done round them.
+func TestStreaming(t *testing.T) {
+	if testing.Short() {
+		t.Skip("copies 33 MiB: not with -short")
+	}
+	src := make([]byte, 33<<20+5)
+	for i := range src {
+		src[i] = byte(i*31 + i>>9)
+	}
+	dst := make([]byte, len(src)+3)
+	if n := Copy(dst[3:], src); n != len(src) || !bytes.Equal(dst[3:], src) || dst[0]|dst[1]|dst[2] != 0 {
+		t.Error("a copy of 33 MiB differs")
+	}
+}
+
+// TestPrefetchIsHarmless asks for lines at the very ends of memory that is there.
+func TestPrefetchIsHarmless(t *testing.T) {
+	a, _ := twin(20000)
+	sum := Sum(a)
+	Prefetch(nil)
+	for n := range 300 {
+		Prefetch(a[n%64:][:n])
+		Prefetch(a[len(a)-n:])
+	}
+	Prefetch(a)
+	if Sum(a) != sum {
+		t.Error("prefetching changed data")
+	}
+}
+
 // TestBestNamesWhatIsUsed holds the words of Best to a routine that runs here.
 func TestBestNamesWhatIsUsed(t *testing.T) {
 	for _, f := range []Family{FamilyCopy, FamilyChecksum, FamilyFused} {
-		for _, n := range []int{0, 1, 64, 128, 129, 1448, 9000, 24 << 10, 1 << 20} {
+		for _, n := range []int{0, 1, 64, 128, 129, 1448, 9000, 24 << 10, 1 << 20, 64 << 20} {
 			r, why := Best(f, n)
 			if r.Family != f || !r.Available() || why == "" {
 				t.Errorf("%s of %d bytes: %q (%s)", f, n, r.Name, why)

@@ -2,8 +2,21 @@ package memcopy
 
 import "unsafe"
 
-func copyBest(dst, src []byte) int {
+// copyLarge is Copy for a source above smallCopy.
+func copyLarge(dst, src []byte) int {
 	n := min(len(dst), len(src))
+	if use.kind == kindRealign && uint(n-smallCopy-1) < realignTo-smallCopy-1 {
+		// The way of copyOther without its call and its choices.
+		d, s := unsafe.SliceData(dst), unsafe.SliceData(src)
+		if !overlap(d, s, n) {
+			copyRealign(d, s, uintptr(n))
+			return n
+		}
+	}
+	return copyOther(dst, src, n)
+}
+
+func copyOther(dst, src []byte, n int) int {
 	if n < use.copyFrom {
 		return copy(dst, src)
 	}
@@ -34,6 +47,8 @@ func firstChunk(d *byte) int { return chunk - int(uintptr(unsafe.Pointer(d))&63)
 func copyLong(dst, src []byte) {
 	one := copyAVX2
 	switch {
+	case len(src) >= use.streamFrom:
+		one = copyAVX512NT
 	case len(src) >= use.stringFrom:
 		one = copyRepMovsB
 	case use.kind == kindRealign:

@@ -44,7 +44,7 @@ func portable() []Routine {
 			CopySum: func(dst, src []byte) (int, Partial) {
 				n := min(len(dst), len(src))
 				sum := sumBest(src[:n])
-				copyBest(dst, src)
+				Copy(dst, src)
 				return n, partialOf(sum, n)
 			},
 		},

@@ -63,7 +63,7 @@ func (r *Report) bestOf(part string, f memcopy.Family, n, src, dst int, s State)
 		if c.Part != part || c.Family != string(f) || c.Bytes != n || c.Src != src || c.Dst != dst || c.State != s {
 			continue
 		}
-		if c.Method == bestCopy || c.Method == bestSum || c.Method == bestFused || c.Method == "x87-double" {
+		if c.Method == bestCopy || c.Method == bestSum || c.Method == bestFused || c.Method == fusedAhead || c.Method == "x87-double" {
 			continue
 		}
 		if best == nil || c.P50 < best.P50 {

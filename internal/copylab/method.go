@@ -22,6 +22,8 @@ const (
 	bestCopy  = "best copy"
 	bestSum   = "best checksum"
 	bestFused = "best fused"
+	// fusedAhead is bestFused with memcopy.Prefetch of a packet whose turn comes later.
+	fusedAhead = "fused, prefetch"
 )
 
 // methods returns Go's copy, the three public functions of memcopy, and every routine
@@ -32,6 +34,11 @@ func methods() []method {
 		{name: bestCopy, family: memcopy.FamilyCopy, loop: loopBestCopy, one: func(dst, src []byte) { memcopy.Copy(dst, src) }},
 		{name: bestSum, family: memcopy.FamilyChecksum, loop: loopBestSum, one: func(_, src []byte) { sink += uint64(memcopy.Sum(src)) }},
 		{name: bestFused, family: memcopy.FamilyFused, loop: loopBestFused, one: func(dst, src []byte) {
+			var p memcopy.Partial
+			p.CopyAdd(dst, src)
+			sink += uint64(p.Fold())
+		}},
+		{name: fusedAhead, family: memcopy.FamilyFused, loop: loopFusedAhead, one: func(dst, src []byte) {
 			var p memcopy.Partial
 			p.CopyAdd(dst, src)
 			sink += uint64(p.Fold())
@@ -142,4 +149,21 @@ func pick(ms []method, names ...string) []method {
 		}
 	}
 	return out
+}
+
+// prefetchDistance is how many packets ahead of their turn fusedAhead asks for them.
+const prefetchDistance = 4
+
+func loopFusedAhead(dst, src []byte, at []uint32, n int) uint64 {
+	dst = dst[:n]
+	t := cycles.Start()
+	for i, o := range at {
+		if i+prefetchDistance < len(at) {
+			memcopy.Prefetch(src[at[i+prefetchDistance]:][:n])
+		}
+		var p memcopy.Partial
+		p.CopyAdd(dst, src[o:][:n])
+		sink += uint64(p.Fold())
+	}
+	return cycles.Stop() - t
 }

@@ -18,6 +18,7 @@ func verdicts(r *Report) []Verdict {
 	fastestCopy(r, say)
 	runtimeCopy(r, say)
 	folding(r, say)
+	prefetching(r, say)
 	whereToSum(r, say)
 	modes(r, say)
 	ownBest(r, say)
@@ -118,6 +119,25 @@ func folding(r *Report, say sayer) {
 		say("folding", "Folding the checksum into the copy of %d bytes pays wherever the source is; times as fast as checksum then copy: %s.", packet, strings.Join(pays, ", "))
 	default:
 		say("folding", "Folding the checksum into the copy of %d bytes pays, times as fast as checksum then copy: %s; it does not from %s.", packet, strings.Join(pays, ", "), strings.Join(not, ", "))
+	}
+}
+
+// prefetching compares the fused pass over a bunch of packets with and without asking
+// for them ahead.
+func prefetching(r *Report, say sayer) {
+	var text []string
+	for _, s := range append([]State{HotL1}, states...) {
+		part := "states"
+		if s == HotL1 {
+			part = "offsets"
+		}
+		plain, ahead := r.cell(part, bestFused, packet, 2, 0, s), r.cell(part, fusedAhead, packet, 2, 0, s)
+		if plain != nil && ahead != nil {
+			text = append(text, fmt.Sprintf("%s %.0f for %.0f cycles (%s)", s, ahead.P50, plain.P50, change(ahead.P50, plain.P50)))
+		}
+	}
+	if len(text) > 0 {
+		say("prefetch", "Asking for a packet %d packets before its turn, in a bunch: %s.", prefetchDistance, strings.Join(text, ", "))
 	}
 }
 

@@ -14,6 +14,7 @@ const (
 	whereSplit = "checksum on A, copy on B"
 	whereTwo   = "both on B, two passes"
 	whereFused = "fused on B"
+	whereAhead = "fused on B, prefetching"
 )
 
 // where repeats section 2.3: packets arrive, are checksummed and copied to the user;
@@ -58,6 +59,9 @@ func (l *lab) where() error {
 		}},
 		{whereFused, func(at []uint32, dst []byte) (uint64, uint64) {
 			return 0, loopBestFused(dst, l.mem.src, at, packet)
+		}},
+		{whereAhead, func(at []uint32, dst []byte) (uint64, uint64) {
+			return 0, loopFusedAhead(dst, l.mem.src, at, packet)
 		}},
 	}
 	dst := l.mem.dst[:packet:packet]
