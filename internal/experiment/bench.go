@@ -123,6 +123,9 @@ func (b *Bench) run(ctx context.Context, c Config, t Timing, rec *trial.Trial) (
 	if err != nil {
 		return err
 	}
+	if !b.OneMachine() { // the host is the server and nothing else
+		m.CPU.ServerUtilization = m.CPU.Utilization
+	}
 	fill(rec, c, server, client, m, sent.Ends, received.Ends)
 	return nil
 }
