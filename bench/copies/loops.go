@@ -36,6 +36,19 @@ var (
 		}
 		return cycles.Stop() - t
 	}}
+	fusedAhead = loop{"CopyAdd, prefetch", func(dst, src []byte, at []uint32, n int) uint64 {
+		const ahead = 4
+		t := cycles.Start()
+		for i, o := range at {
+			if i+ahead < len(at) {
+				memcopy.Prefetch(src[at[i+ahead]:][:n])
+			}
+			var p memcopy.Partial
+			p.CopyAdd(dst, src[o:][:n])
+			sink += uint64(p.Fold())
+		}
+		return cycles.Stop() - t
+	}}
 	sumThenCopy = loop{"Sum, then Copy", func(dst, src []byte, at []uint32, n int) uint64 {
 		t := cycles.Start()
 		for _, o := range at {
