@@ -2,13 +2,16 @@
 
 package memcopy
 
-import "math"
+import (
+	"math"
+	"unsafe"
+)
 
 const whyPortable = "no assembly for this architecture"
 
 func rulesFor(_ cpu, f Family) []rule { return portableRules(f) }
 
-func copyLarge(dst, src []byte) int { return copy(dst, src) }
+func copyLarge(d, s *byte, n int) int { return copy(unsafe.Slice(d, n), unsafe.Slice(s, n)) }
 
 // smallCopy is the length up to which Copy does not even call copyLarge.
 const smallCopy = 128

@@ -2,31 +2,28 @@ package memcopy
 
 import "unsafe"
 
-// copyLarge is Copy for a source above smallCopy.
-func copyLarge(dst, src []byte) int {
-	n := min(len(dst), len(src))
-	if use.kind == kindRealign && uint(n-smallCopy-1) < realignTo-smallCopy-1 {
-		// The way of copyOther without its call and its choices.
-		d, s := unsafe.SliceData(dst), unsafe.SliceData(src)
-		if !overlap(d, s, n) {
-			copyRealign(d, s, uintptr(n))
-			return n
-		}
+// copyLarge copies n bytes and returns n.
+func copyLarge(d, s *byte, n int) int {
+	// The way of copyOther without its call and its choices.
+	if use.kind == kindRealign && uint(n-smallCopy-1) < realignTo-smallCopy-1 && !overlap(d, s, n) {
+		copyRealign(d, s, uintptr(n))
+		return n
 	}
-	return copyOther(dst, src, n)
+	copyOther(unsafe.Slice(d, n), unsafe.Slice(s, n))
+	return n
 }
 
-func copyOther(dst, src []byte, n int) int {
-	if n < use.copyFrom {
-		return copy(dst, src)
-	}
+// copyOther copies between slices of equal length.
+func copyOther(dst, src []byte) {
+	n := len(src)
 	d, s := unsafe.SliceData(dst), unsafe.SliceData(src)
-	if overlap(d, s, n) {
-		return copy(dst, src)
+	if n < use.copyFrom || overlap(d, s, n) {
+		copy(dst, src)
+		return
 	}
 	if n > chunk || n >= use.stringFrom {
-		copyLong(dst[:n], src[:n])
-		return n
+		copyLong(dst, src)
+		return
 	}
 	switch use.kind {
 	case kindRealign:
@@ -36,7 +33,6 @@ func copyOther(dst, src []byte, n int) int {
 	default:
 		copyAVX2(d, s, uintptr(n))
 	}
-	return n
 }
 
 // firstChunk is the length of the first call of a long copy: chosen so that the
