@@ -43,6 +43,9 @@ the copy pays, and whether it pays to checksum where the data is copied (section
 			default:
 				return usage(fmt.Errorf("--where %s: the only such question is csum", where))
 			}
+			if asJSON && asCSV || asJSON && asBench || asCSV && asBench {
+				return usage(errors.New("--json, --csv and --bench are three forms of one output: choose one"))
+			}
 			cfg.Auto = cpu < 0
 			if !cfg.Auto {
 				cfg.CPU, cfg.Peer = cpu, peer
@@ -89,7 +92,6 @@ the copy pays, and whether it pays to checksum where the data is copied (section
 	c.Flags().IntVar(&peer, "peer", -1, "the other CPU, which writes and checksums; by default another")
 	c.Flags().BoolVar(&cfg.Quick, "quick", false, "a third of the rounds, no copies above 1 MiB")
 	c.Flags().BoolVar(&cfg.Force, "force", false, "report even if other work had the CPU")
-	c.MarkFlagsMutuallyExclusive("json", "csv", "bench")
 	return c
 }
 

@@ -33,8 +33,8 @@ var section = template.Must(template.New("copy").Funcs(template.FuncMap{
 <ul>{{range .Verdicts}}<li>{{.Text}}</li>{{end}}</ul>
 {{with .Warnings}}<ul class="warnings">{{range .}}<li>{{.Text}} <code>{{.Code}}</code></li>{{end}}</ul>{{end}}
 {{if .Table5}}<h3>Table 5: 1448 million bytes in copies of 1448, hot</h3>
-<div class="scroll"><table><thead><tr><th>Method<th>Time (s)<th>MB/s<th>dst address<th>src address<th>Aligned</tr></thead><tbody>
-{{range .Table5}}<tr><td>{{.Method}}{{with .PaperLabel}} [{{.}}]{{end}}<td>{{seconds .Seconds}}<td>{{mbytes .MBytes}}<td><code>{{hex .Dst}}</code><td><code>{{hex .Src}}</code><td>{{.Aligned}}</tr>
+<div class="scroll"><table><thead><tr><th>Method<th>Time (s)<th>MB/s<th>Roofline<th>dst address<th>src address<th>Aligned</tr></thead><tbody>
+{{range .Table5}}<tr><td>{{.Method}}{{with .PaperLabel}} [{{.}}]{{end}}<td>{{seconds .Seconds}}<td>{{mbytes .MBytes}}<td>{{mbytes .RoofMBytes}}<td><code>{{hex .Dst}}</code><td><code>{{hex .Src}}</code><td>{{.Aligned}}</tr>
 {{end}}</tbody></table></div>{{end}}
 {{if .Table6}}<h3>Table 6: core cycles of one copy of 1448 bytes</h3>
 <div class="scroll"><table><thead><tr><th>Method<th>Source<th>Aligned<th>p10<th>p50<th>p90</tr></thead><tbody>

@@ -153,6 +153,7 @@ type Table5Row struct {
 	Seconds    float64 `json:"seconds"`
 	Spread     float64 `json:"spread"` // (p90 - p10) / median
 	MBytes     float64 `json:"megabytes_per_second"`
+	RoofMBytes float64 `json:"roofline_megabytes_per_second,omitempty"` // what loads and stores alone would allow
 	Dst        uint64  `json:"destination_address"`
 	Src        uint64  `json:"source_address"`
 	Aligned    string  `json:"aligned"` // "YES" (8), "4" (not 8), "NO" (not 4)

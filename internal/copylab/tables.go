@@ -46,8 +46,9 @@ func (l *lab) table5() error {
 		l.add("table5", ms, q, packet, a.offset, 0, HotL1, Loop)
 		for i, m := range ms {
 			seconds := q[i].ns * million / 1e9
+			roof := packet / seconds * l.toRoof(q[i].p50, m.family, packet, HotL1)
 			l.report.Table5 = append(l.report.Table5, Table5Row{
-				Method: m.name, Seconds: seconds, Spread: (q[i].p90 - q[i].p10) / q[i].p50, MBytes: packet / seconds,
+				Method: m.name, Seconds: seconds, Spread: (q[i].p90 - q[i].p10) / q[i].p50, MBytes: packet / seconds, RoofMBytes: roof,
 				Dst: address(l.mem.dst), Src: address(l.mem.src[a.offset:]), Aligned: a.label, PaperLabel: paperLabels[m.name],
 			})
 		}

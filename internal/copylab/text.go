@@ -57,9 +57,9 @@ func textTable5(w io.Writer, r Report) {
 		return
 	}
 	t := table(w, "Table 5. 1448 million bytes in copies of 1448, hot (aligned: 8-byte YES, 4-byte 4, neither NO)")
-	fmt.Fprintln(t, "method\ttime (s)\tspread\tMB/s\tdst address\tsrc address\taligned\t")
+	fmt.Fprintln(t, "method\ttime (s)\tspread\tMB/s\troofline\tdst address\tsrc address\taligned\t")
 	for _, x := range r.Table5 {
-		fmt.Fprintf(t, "%s\t%.4f\t%.0f %%\t%.0f\t%x\t%x\t%s\t\n", label(x.Method, x.PaperLabel), x.Seconds, 100*x.Spread, x.MBytes, x.Dst, x.Src, x.Aligned)
+		fmt.Fprintf(t, "%s\t%.4f\t%.0f %%\t%.0f\t%.0f\t%x\t%x\t%s\t\n", label(x.Method, x.PaperLabel), x.Seconds, 100*x.Spread, x.MBytes, x.RoofMBytes, x.Dst, x.Src, x.Aligned)
 	}
 	_ = t.Flush()
 }

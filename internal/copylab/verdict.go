@@ -143,7 +143,7 @@ func prefetching(r *Report, say sayer) {
 
 func whereToSum(r *Report, say sayer) {
 	for _, arrival := range []string{"dram", "written"} {
-		var split, two, fused float64
+		var split, two, fused, ahead float64
 		for _, w := range r.Where {
 			if w.Arrival != arrival {
 				continue
@@ -155,14 +155,16 @@ func whereToSum(r *Report, say sayer) {
 				two = w.Total
 			case whereFused:
 				fused = w.Total
+			case whereAhead:
+				ahead = w.Total
 			}
 		}
-		if split == 0 || two == 0 || fused == 0 {
+		if split == 0 || two == 0 || fused == 0 || ahead == 0 {
 			continue
 		}
 		source := map[string]string{"dram": "from memory", "written": "written by the other CPU"}[arrival]
-		say("where-"+arrival, "A packet that arrives %s costs %.0f cycles checksummed on CPU A and copied on B, %.0f with both on B (%s), %.0f in one pass on B (%s).",
-			source, split, two, change(two, split), fused, change(fused, split))
+		say("where-"+arrival, "A packet that arrives %s costs %.0f cycles checksummed on CPU A and copied on B, %.0f with both on B (%s), %.0f in one pass on B (%s), %.0f in one pass with packets prefetched (%s).",
+			source, split, two, change(two, split), fused, change(fused, split), ahead, change(ahead, split))
 	}
 }
 
