@@ -91,6 +91,9 @@ func (b *Bench) Fit(p *Plan) []trial.Warning {
 		lost[l.What] = l
 		out = append(out, trial.Warning{Code: "lost-" + l.What, Text: fmt.Sprintf("%s: %s; %s", l.What, l.Why, l.Mend)})
 	}
+	if !b.OneMachine() {
+		out = append(out, trial.Warning{Code: "peer-as-found", Text: "the client's NICs are left as found: TSO, GSO, MTU and interrupts there are not of this plan"})
+	}
 	for i := range p.Experiments {
 		e := &p.Experiments[i]
 		for _, l := range e.Cells() {
@@ -115,6 +118,12 @@ func (b *Bench) unfit(c Config, lost map[string]agent.Limit) string {
 	}
 	if l, ok := lost["irq-affinity"]; ok && c.Affinity.PinsIRQ() {
 		return l.Why
+	}
+	if c.TSO && !b.OneMachine() {
+		return "TSO of the client's NICs is the peer's to set: leave the factor out"
+	}
+	if c.Client != ClientAsFound && !b.OneMachine() {
+		return "the client is another machine: where its work runs is not ours to choose"
 	}
 	return ""
 }

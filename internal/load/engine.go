@@ -3,6 +3,7 @@ package load
 import (
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -51,24 +52,22 @@ func names[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) 
 // null carries nothing: both ends return at once. It measures the tool itself.
 type null struct{}
 
-type nullEnd struct{ closed chan struct{} }
+// nullEnd is one end; the two know nothing of each other.
+type nullEnd struct{ ended atomic.Bool }
 
-func (null) Listen(*FlowSpec) (Listener, error) { return nullEnd{make(chan struct{})}, nil }
-func (null) Dial(*FlowSpec, time.Duration) (Transport, error) {
-	return nullEnd{make(chan struct{})}, nil
-}
-func (e nullEnd) Port() uint16                                       { return 1 }
-func (e nullEnd) Accept(*FlowSpec, time.Duration) (Transport, error) { return e, nil }
-func (e nullEnd) Send(b []byte) (int, unix.Errno)                    { return len(b), 0 }
-func (e nullEnd) Info() SocketInfo                                   { return SocketInfo{} }
-func (e nullEnd) Abort()                                             { close(e.closed) }
-func (e nullEnd) Close()                                             {}
+func (null) Listen(*FlowSpec) (Listener, error)               { return &nullEnd{}, nil }
+func (null) Dial(*FlowSpec, time.Duration) (Transport, error) { return &nullEnd{}, nil }
 
-func (e nullEnd) Recv(b []byte) (int, unix.Errno) {
-	select {
-	case <-e.closed:
+func (e *nullEnd) Port() uint16                                       { return 1 }
+func (e *nullEnd) Accept(*FlowSpec, time.Duration) (Transport, error) { return e, nil }
+func (e *nullEnd) Send(b []byte) (int, unix.Errno)                    { return len(b), 0 }
+func (e *nullEnd) Info() SocketInfo                                   { return SocketInfo{} }
+func (e *nullEnd) Abort()                                             { e.ended.Store(true) }
+func (e *nullEnd) Close()                                             {}
+
+func (e *nullEnd) Recv(b []byte) (int, unix.Errno) {
+	if e.ended.Load() {
 		return 0, 0
-	default:
-		return len(b), 0
 	}
+	return len(b), 0
 }

@@ -149,6 +149,23 @@ func TestStreamCountsWhatArrives(t *testing.T) {
 	}
 }
 
+// TestNullEngine runs the loops with no socket: the tool's own ceiling.
+func TestNullEngine(t *testing.T) {
+	server, client := specs("null", load.Process, 1, 65536)
+	p := start(t, server, client)
+	p.run(t)
+	samples, err := p.server.Table.Sample(t.Context(), load.Window{Length: 100 * time.Millisecond, Interval: 100 * time.Millisecond}, func(int) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := samples.Count(0)
+	if n.Bytes != n.Messages*65536 || n.Messages < 100_000 {
+		t.Errorf("%d bytes in %d messages in %.3f s", n.Bytes, n.Messages, n.Seconds)
+	}
+	t.Logf("%.1f million messages/s", float64(n.Messages)/n.Seconds/1e6)
+	p.stop(t)
+}
+
 // TestPinned reads the affinity of a flow's thread from outside the worker.
 func TestPinned(t *testing.T) {
 	server, client := specs("kernel", load.Process, 1, 1024)

@@ -92,7 +92,7 @@ func (r *resolver) experiment(fe fileExperiment) (*experiment.Experiment, error)
 		e.Baseline = r.cell(fe.Baseline)
 	}
 	if slices.ContainsFunc(e.Factors, func(f experiment.FactorLevels) bool { return len(f.Levels) == 0 }) {
-		r.note("experiment %s left out: none of its levels fits a machine with %d CPUs", fe.Name, r.machine.CPUs)
+		r.note("experiment %s left out: a factor has no level that fits this machine", fe.Name)
 		return nil, nil
 	}
 	return e, nil
@@ -129,15 +129,22 @@ func (r *resolver) expand(factor, level string) []string {
 	cpus := r.machine.CPUs
 	switch {
 	case level == "per-cpu" && factor == "nics":
-		return []string{strconv.Itoa(min(cpus, rig.MaxNICs))}
+		return []string{strconv.Itoa(min(cpus, r.mostNICs()))}
 	case level == "per-cpu" && factor == "cpus":
 		return []string{strconv.Itoa(cpus)}
 	case level == "auto" && factor == "cpus":
 		return doublings(cpus)
 	case level == "auto" && factor == "nics":
-		return doublings(max(4, min(2*cpus, rig.MaxNICs)))
+		return doublings(min(max(4, 2*cpus), r.mostNICs()))
 	}
 	return []string{level}
+}
+
+func (r *resolver) mostNICs() int {
+	if r.machine.NICs > 0 {
+		return r.machine.NICs
+	}
+	return rig.MaxNICs
 }
 
 func doublings(to int) []string {
@@ -148,8 +155,8 @@ func doublings(to int) []string {
 	return append(out, strconv.Itoa(to))
 }
 
-// fit drops CPU counts that the machine does not have. Counts that the user
-// gave on the command line are not dropped: they fail with a reason.
+// fit drops numbers of CPUs and NICs that the machine does not have. Those that
+// the user gave on the command line are not dropped: they fail with a reason.
 func (r *resolver) fit(exp, factor string, in []string) []string {
 	if factor == "affinity" && r.machine.CPUs < 2 {
 		return slices.DeleteFunc(slices.Clone(in), func(l string) bool {
@@ -160,15 +167,20 @@ func (r *resolver) fit(exp, factor string, in []string) []string {
 			return false
 		})
 	}
-	if factor != "cpus" {
+	most, what := r.machine.CPUs, "the machine has %d CPUs to use"
+	switch factor {
+	case "cpus":
+	case "nics":
+		most, what = r.mostNICs(), "%d NICs were given"
+	default:
 		return in
 	}
 	return slices.DeleteFunc(slices.Clone(in), func(l string) bool {
 		n, err := strconv.Atoi(l)
-		if err != nil || n <= r.machine.CPUs {
+		if err != nil || n <= most {
 			return false
 		}
-		r.note("experiment %s: cpus=%s left out, the machine has %d CPUs to use", exp, l, r.machine.CPUs)
+		r.note("experiment %s: %s=%s left out, "+what, exp, factor, l, most)
 		return true
 	})
 }

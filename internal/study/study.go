@@ -20,6 +20,7 @@ var plans embed.FS
 // Machine is what a plan's automatic levels depend on.
 type Machine struct {
 	CPUs int // that may be used
+	NICs int // that the user gave; 0: the rig makes as many as are wanted
 }
 
 // Names lists the built-in plans, quick first.
