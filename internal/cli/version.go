@@ -31,6 +31,7 @@ func newVersion() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "version", Short: "Print the version", Args: argCheck(cobra.NoArgs),
+		Example: "  stackmeter version\n  stackmeter version --json | jq .schema",
 		RunE: func(c *cobra.Command, _ []string) error {
 			v := map[string]any{"stackmeter": version(), "go": runtime.Version(), "schema": trial.SchemaVersion}
 			if asJSON {
