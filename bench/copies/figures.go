@@ -60,7 +60,7 @@ func (m *memory) copies(print bool) {
 			cells = append(cells, cell{state, n, 0, 0}, cell{state, n, 2, 0})
 		}
 	}
-	within, unaligned := 0, 0.0
+	within, withinGo, unaligned := 0, 0, 0.0
 	for _, c := range cells {
 		rounds := 61
 		if c.n >= 1<<20 {
@@ -71,6 +71,9 @@ func (m *memory) copies(print bool) {
 		if ratio <= 1.05 {
 			within++
 		}
+		if v[2] <= 1.05*v[0] {
+			withinGo++
+		}
 		if print || ratio > 1.05 {
 			fmt.Printf("  %-5s %9d bytes +%d to +%d: Go %.1f, glibc %.1f, memcopy %.1f: %.2f\n", c.state, c.n, c.src, c.dst, v[0], v[1], v[2], ratio)
 		}
@@ -78,6 +81,7 @@ func (m *memory) copies(print bool) {
 			unaligned = v[0] / v[2]
 		}
 	}
-	fmt.Printf("  %d of %d cells within 5 %% (those beyond are listed)\n", within, len(cells))
+	fmt.Printf("  %d of %d cells within 5 %% of the better (those beyond are listed), %d within 5 %% of Go's\n", within, len(cells), withinGo)
+	fmt.Println("  (glibc is called from a loop in C: crossing from Go is not part of its time, calling assembly from Go is of ours)")
 	target("Go's copy over this one, 4 to 16 KiB, source not 8-aligned: the least", unaligned, 3, false)
 }
