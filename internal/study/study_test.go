@@ -34,8 +34,8 @@ func TestQuickFitsThreeMinutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := len(experiment.Schedule(p, 1))
-	if d := time.Duration(n) * (p.Timing.RampUp + p.Timing.Window + 700*time.Millisecond); d > 3*time.Minute {
+	n := len(experiment.Schedule(p, 1)) * p.MaxAttempts
+	if d := time.Duration(n) * (p.Timing.RampUp + p.Timing.Window + 350*time.Millisecond); d > 3*time.Minute {
 		t.Errorf("%d trials take %v", n, d)
 	}
 }
