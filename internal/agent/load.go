@@ -24,6 +24,7 @@ func (s *session) prepare(ctx context.Context, spec load.Spec) (Prepared, error)
 	if err := s.options.Limits.check(spec); err != nil {
 		return Prepared{}, err
 	}
+	s.options.Limits.pace(&spec)
 	pool, err := load.Start(ctx, spec)
 	if err != nil {
 		return Prepared{}, err
@@ -82,11 +83,25 @@ type Limits struct {
 	Flows    int           // at most
 	Lifetime time.Duration // of a load, at most
 	Memory   int64         // bytes of message buffers, at most
+	// BitsPerSecond is what the senders of a load may send together, at most; 0:
+	// what the link takes.
+	BitsPerSecond float64
 }
 
 // DefaultLimits are those of a host that lends itself to a study.
 func DefaultLimits() Limits {
 	return Limits{Flows: load.MaxFlows, Lifetime: load.MaxDuration, Memory: 1 << 30}
+}
+
+// pace shares the rate that is allowed among the senders.
+func (l Limits) pace(spec *load.Spec) {
+	if l.BitsPerSecond <= 0 || spec.Role != load.Send {
+		return
+	}
+	each := uint64(l.BitsPerSecond / 8 / float64(len(spec.Flows)))
+	for i := range spec.Flows {
+		spec.Flows[i].PacingBytesPerSecond = max(1, each)
+	}
 }
 
 func (l Limits) check(spec load.Spec) error {

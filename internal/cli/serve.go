@@ -1,22 +1,26 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stackmeter/stackmeter/internal/agent"
+	"github.com/stackmeter/stackmeter/internal/unit"
 )
 
 // defaultPort is the agent's control port.
 const defaultPort = "4777"
 
 func newServe() *cobra.Command {
-	var listen, keyFile string
+	var listen, keyFile, maxRate string
+	var asJSON bool
 	limits := agent.DefaultLimits()
 	c := &cobra.Command{
 		Use:   "serve",
@@ -34,13 +38,16 @@ time, and holds to its own limits whatever it is asked.`,
 			if err != nil {
 				return usage(err)
 			}
+			if maxRate != "" {
+				if limits.BitsPerSecond, err = unit.ParseBitRate(maxRate); err != nil {
+					return usage(fmt.Errorf("--max-rate: %w", err))
+				}
+			}
 			l, err := net.Listen("tcp", listen)
 			if err != nil {
 				return usage(fmt.Errorf("--listen: %w", err))
 			}
-			log := func(format string, args ...any) {
-				fmt.Fprintf(c.ErrOrStderr(), time.Now().Format("15:04:05 ")+format+"\n", args...)
-			}
+			log := logger(c, asJSON)
 			log("listening on %v", l.Addr())
 			a := &agent.Listener{Key: key, Options: agent.Options{Limits: limits}, Log: log}
 			return a.Serve(c.Context(), l)
@@ -51,7 +58,25 @@ time, and holds to its own limits whatever it is asked.`,
 	fl.StringVar(&keyFile, "key-file", "stackmeter.key", "`FILE` with the shared key")
 	fl.IntVar(&limits.Flows, "max-flows", limits.Flows, "flows of one load, at most")
 	fl.DurationVar(&limits.Lifetime, "max-duration", limits.Lifetime, "length of one load, at most")
+	fl.StringVar(&maxRate, "max-rate", "", "what one load may send, at most, e.g. 1Gb/s (default: what the link takes)")
+	fl.BoolVar(&asJSON, "json", false, "log JSON lines to standard output")
 	return c
+}
+
+// logger writes one line about each connection.
+func logger(c *cobra.Command, asJSON bool) func(format string, args ...any) {
+	if !asJSON {
+		return func(format string, args ...any) {
+			fmt.Fprintf(c.ErrOrStderr(), time.Now().Format("15:04:05 ")+format+"\n", args...)
+		}
+	}
+	enc := json.NewEncoder(c.OutOrStdout())
+	var mu sync.Mutex
+	return func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		_ = enc.Encode(map[string]string{"time": time.Now().Format(time.RFC3339Nano), "text": fmt.Sprintf(format, args...)})
+	}
 }
 
 func newKeys() *cobra.Command {
@@ -61,18 +86,24 @@ func newKeys() *cobra.Command {
 		Args:    knownCommand,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(&cobra.Command{
+	var asJSON bool
+	create := &cobra.Command{
 		Use: "new FILE", Short: "Write a new random key to FILE (mode 0600); an existing file is refused",
 		Example: "  stackmeter keys new stackmeter.key && scp stackmeter.key peer:",
 		Args:    argCheck(cobra.ExactArgs(1)),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			f, err := os.OpenFile(args[0], os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 			if err != nil {
 				return usage(fmt.Errorf("key file: %w; name another one, or remove it if no agent uses its key", err))
 			}
 			_, err = fmt.Fprintln(f, agent.NewKey())
-			return errors.Join(err, f.Close())
+			if err := errors.Join(err, f.Close()); err != nil || !asJSON {
+				return err
+			}
+			return writeJSON(c.OutOrStdout(), map[string]string{"key_file": args[0]})
 		},
-	})
+	}
+	jsonFlag(create, &asJSON)
+	c.AddCommand(create)
 	return c
 }

@@ -206,6 +206,9 @@ func configure(fd int, f *FlowSpec) error {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, noDelay); err != nil {
 		return fmt.Errorf("TCP_NODELAY=%d: %w", noDelay, err)
 	}
+	if err := pace(fd, f.PacingBytesPerSecond); err != nil {
+		return err
+	}
 	if f.WholeMessages {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, f.lowWater()); err != nil {
 			return fmt.Errorf("SO_RCVLOWAT=%d: %w", f.lowWater(), err)
@@ -220,6 +223,20 @@ func configure(fd int, f *FlowSpec) error {
 	got, err := unix.GetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
 	if err != nil || got != f.Congestion {
 		return fmt.Errorf("congestion control %q is not in force: kernel has %q", f.Congestion, got)
+	}
+	return nil
+}
+
+// pace bounds what the socket sends and reads it back (64 bits since Linux 4.20).
+func pace(fd int, rate uint64) error {
+	if rate == 0 {
+		return nil
+	}
+	if err := unix.SetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE, rate); err != nil {
+		return fmt.Errorf("SO_MAX_PACING_RATE=%d: %w", rate, err)
+	}
+	if got, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE); err != nil || got != rate {
+		return fmt.Errorf("SO_MAX_PACING_RATE=%d is not in force: kernel has %d (%v)", rate, got, err)
 	}
 	return nil
 }

@@ -81,7 +81,9 @@ type FlowSpec struct {
 	// receiver makes one system call a message and is woken once a message. Without it a
 	// call returns whatever has arrived.
 	WholeMessages bool `json:"whole_messages,omitempty"`
-	CPU           int  `json:"cpu"` // the flow's thread is pinned there; -1: left alone
+	// PacingBytesPerSecond bounds the sender (SO_MAX_PACING_RATE); 0: not.
+	PacingBytesPerSecond uint64 `json:"pacing_bytes_per_second,omitempty"`
+	CPU                  int    `json:"cpu"` // the flow's thread is pinned there; -1: left alone
 }
 
 // Validate reports the first field that is out of range, by its JSON name.

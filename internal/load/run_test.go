@@ -166,6 +166,24 @@ func TestNullEngine(t *testing.T) {
 	p.stop(t)
 }
 
+// TestPacing holds a sender to a rate.
+func TestPacing(t *testing.T) {
+	server, client := specs("kernel", load.Process, 1, 4096)
+	const rate = 4 << 20
+	client.Flows[0].PacingBytesPerSecond = rate
+	p := start(t, server, client)
+	p.run(t)
+	time.Sleep(200 * time.Millisecond) // the buffers fill first
+	samples, err := p.server.Table.Sample(t.Context(), load.Window{Length: 500 * time.Millisecond, Interval: 500 * time.Millisecond}, func(int) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := samples.Count(0); float64(n.Bytes)/n.Seconds > 1.5*rate || n.Bytes == 0 {
+		t.Errorf("%.0f bytes/s at a pacing rate of %d", float64(n.Bytes)/n.Seconds, rate)
+	}
+	p.stop(t)
+}
+
 // TestPinned reads the affinity of a flow's thread from outside the worker.
 func TestPinned(t *testing.T) {
 	server, client := specs("kernel", load.Process, 1, 1024)
