@@ -17,6 +17,41 @@ type stopParams struct {
 // errNoLoad answers a call that needs a prepared load.
 var errNoLoad = &Error{Code: "bad-request", Text: "no load is prepared"}
 
+// phase is how far the load has come. Calls go in this order; a call that fails leaves the
+// load in the phase done, from which only release leads on.
+type phase string
+
+const (
+	prepared  phase = "prepared"
+	connected phase = "connected"
+	running   phase = "running"
+	done      phase = "done"
+)
+
+// in refuses a call that does not come in the phase in which it means something.
+func (s *session) in(want phase) error {
+	switch {
+	case s.pool == nil:
+		return errNoLoad
+	case s.phase != want:
+		return &Error{Code: "bad-request", Text: fmt.Sprintf("the load is %s, the call needs it %s", s.phase, want)}
+	}
+	return nil
+}
+
+// step makes a call in one phase that leads to the next.
+func (s *session) step(from, to phase, call func() error) error {
+	if err := s.in(from); err != nil {
+		return err
+	}
+	s.phase = done
+	if err := call(); err != nil {
+		return err
+	}
+	s.phase = to
+	return nil
+}
+
 func (s *session) prepare(ctx context.Context, spec load.Spec) (Prepared, error) {
 	if s.pool != nil {
 		return Prepared{}, &Error{Code: "bad-request", Text: "a load is prepared already: release it first"}
@@ -34,30 +69,24 @@ func (s *session) prepare(ctx context.Context, spec load.Spec) (Prepared, error)
 		pool.Close()
 		return Prepared{}, err
 	}
-	s.pool, s.spec = pool, spec
+	s.pool, s.spec, s.phase = pool, spec, prepared
 	return Prepared{Ports: ports, PIDs: pool.PIDs()}, nil
 }
 
 func (s *session) connect(ctx context.Context, c Connect) (none, error) {
-	if s.pool == nil {
-		return none{}, errNoLoad
-	}
-	return none{}, s.pool.Connect(ctx, c.To)
+	return none{}, s.step(prepared, connected, func() error { return s.pool.Connect(ctx, c.To) })
 }
 
 func (s *session) start(ctx context.Context, _ none) (none, error) {
-	if s.pool == nil {
-		return none{}, errNoLoad
-	}
-	return none{}, s.pool.Go(ctx)
+	return none{}, s.step(connected, running, func() error { return s.pool.Go(ctx) })
 }
 
-func (s *session) stop(ctx context.Context, p stopParams) (Stopped, error) {
-	if s.pool == nil {
-		return Stopped{}, errNoLoad
-	}
-	ends, err := s.pool.Stop(ctx, min(max(p.Grace, 0), 10*time.Second))
-	return Stopped{Ends: ends}, err
+func (s *session) stop(ctx context.Context, p stopParams) (out Stopped, err error) {
+	err = s.step(running, done, func() (err error) {
+		out.Ends, err = s.pool.Stop(ctx, min(max(p.Grace, 0), 10*time.Second))
+		return err
+	})
+	return out, err
 }
 
 func (s *session) release(context.Context, none) (none, error) {
@@ -121,4 +150,17 @@ func (l Limits) check(spec load.Spec) error {
 		return nil
 	}
 	return &Error{Code: "bad-request", Text: errors.Join(errors.New("over a limit of the agent"), err).Error()}
+}
+
+// sampleBytes is what one sample of one flow takes here.
+const sampleBytes = 16
+
+func (l Limits) checkWindow(w load.Window, flows int) error {
+	if err := w.Validate(); err != nil {
+		return &Error{Code: "bad-request", Text: "window." + err.Error()}
+	}
+	if memory := int64(w.Length/w.Interval+2) * int64(flows) * sampleBytes; memory > l.Memory {
+		return &Error{Code: "bad-request", Text: fmt.Sprintf("window: samples of %d bytes, this agent allows %d: choose a longer interval", memory, l.Memory)}
+	}
+	return nil
 }

@@ -15,8 +15,11 @@ import (
 const lateLimit = 0.02
 
 func (s *session) measure(ctx context.Context, m Measure) (Measured, error) {
-	if s.pool == nil {
-		return Measured{}, errNoLoad
+	if err := s.in(running); err != nil {
+		return Measured{}, err
+	}
+	if err := s.options.Limits.checkWindow(m.Window, len(s.spec.Flows)); err != nil {
+		return Measured{}, err
 	}
 	if m.CPU {
 		if err := s.openProbe(ctx); err != nil {

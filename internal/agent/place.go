@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/stackmeter/stackmeter/internal/host"
 	"github.com/stackmeter/stackmeter/internal/knob"
@@ -50,8 +51,8 @@ func (s *session) work(nic string) ([]nicWork, error) {
 }
 
 func (s *session) place(ctx context.Context, p Place) (Placed, error) {
-	if s.pool == nil {
-		return Placed{}, errNoLoad
+	if err := s.in(connected); err != nil {
+		return Placed{}, err
 	}
 	var out Placed
 	if !s.options.AllowSettings {
@@ -59,6 +60,12 @@ func (s *session) place(ctx context.Context, p Place) (Placed, error) {
 			return out, errNoSettings
 		}
 		return out, nil
+	}
+	if p.Scatter != nil && (len(p.Scatter.CPUs) == 0 || p.Scatter.Period < time.Millisecond) {
+		return out, &Error{Code: "bad-request", Text: "scatter: want at least one CPU and a period of 1ms or more"}
+	}
+	if s.scatter != nil {
+		return out, &Error{Code: "bad-request", Text: "the load is placed already: release it first"}
 	}
 	if err := s.hold(); err != nil {
 		return out, err

@@ -27,6 +27,7 @@ type session struct {
 	options Options
 	spec    load.Spec
 	pool    *load.Pool
+	phase   phase // of pool
 	scatter *scatterer
 	probe   *cpu.Probe
 	lost    []Limit

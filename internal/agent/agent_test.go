@@ -1,0 +1,168 @@
+package agent
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/selfexec"
+)
+
+func TestMain(m *testing.M) {
+	selfexec.Dispatch(map[string]func() int{load.WorkerRole: load.WorkerMain, Role: Main})
+	goleak.VerifyTestMain(m)
+}
+
+// served is a session in this process.
+type served struct {
+	*Client
+	end chan error // what Serve returned
+}
+
+// serve begins a session; it is ended with the test.
+func serve(t *testing.T, o Options) *served {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	s := &served{NewClient("host", ours), make(chan error, 1)}
+	go func() { s.end <- Serve(context.Background(), theirs, o) }()
+	t.Cleanup(func() { s.hangUp(t) })
+	return s
+}
+
+// hangUp ends the session and wants it to be over soon, with all put back and no process left.
+func (s *served) hangUp(t *testing.T) {
+	t.Helper()
+	s.conn.Close()
+	select {
+	case err := <-s.end:
+		if err != nil {
+			t.Errorf("the session ended with: %v", err)
+		}
+		s.end <- nil
+	case <-time.After(5 * time.Second):
+		t.Fatal("the session does not end")
+	}
+}
+
+func defaults() Options { return Options{Name: "host", Limits: DefaultLimits()} }
+
+// specs are both ends of a load over loopback.
+func specs(flows int) (receiver, sender load.Spec) {
+	receiver = load.Spec{Role: load.Receive, Workload: "tcp_stream", Engine: "kernel", Model: load.Process, Lifetime: time.Minute}
+	for i := range flows {
+		receiver.Flows = append(receiver.Flows, load.FlowSpec{
+			ID: i, Token: load.NewToken(), Local: netip.MustParseAddrPort("127.0.0.1:0"), MessageBytes: 8192, CPU: -1,
+		})
+	}
+	sender = receiver
+	sender.Role = load.Send
+	sender.Flows = append([]load.FlowSpec(nil), receiver.Flows...)
+	for i := range sender.Flows {
+		sender.Flows[i].Local = netip.AddrPort{}
+	}
+	return receiver, sender
+}
+
+// children counts the live processes that this one has started.
+func children(t *testing.T) int {
+	t.Helper()
+	n := 0
+	paths, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil || len(paths) == 0 {
+		t.Fatal("can't list children: ", err)
+	}
+	for _, p := range paths {
+		b, err := os.ReadFile(p)
+		if err != nil {
+			continue // the thread ended
+		}
+		n += len(strings.Fields(string(b)))
+	}
+	return n
+}
+
+// phases bring a sender and a receiver, step by step, to a measured load.
+var phases = []struct {
+	name string
+	do   func(ctx context.Context, r, s *Client) error
+}{
+	{"hello", func(ctx context.Context, r, s *Client) error {
+		_, err := r.Hello(ctx, true)
+		if err == nil {
+			_, err = s.Hello(ctx, false)
+		}
+		return err
+	}},
+	{"prepare", nil}, // needs the specs: see advance
+	{"connect", nil},
+	{"go", func(ctx context.Context, r, s *Client) error {
+		if err := r.Go(ctx); err != nil {
+			return err
+		}
+		return s.Go(ctx)
+	}},
+	{"measure", func(ctx context.Context, r, _ *Client) error {
+		_, err := r.Measure(ctx, Measure{Window: load.Window{Length: 60 * time.Millisecond, Interval: 20 * time.Millisecond}, CPU: true})
+		return err
+	}},
+	{"stop", func(ctx context.Context, r, s *Client) error {
+		if _, err := s.Stop(ctx, time.Second); err != nil {
+			return err
+		}
+		_, err := r.Stop(ctx, time.Second)
+		return err
+	}},
+	{"release", func(ctx context.Context, r, s *Client) error {
+		if err := s.Release(ctx); err != nil {
+			return err
+		}
+		return r.Release(ctx)
+	}},
+}
+
+// advance goes through the phases, up to and with last.
+func advance(t *testing.T, r, s *Client, last string) {
+	t.Helper()
+	ctx := t.Context()
+	receiver, sender := specs(2)
+	var ports map[int]uint16
+	for _, p := range phases {
+		var err error
+		switch p.name {
+		case "prepare":
+			var ready Prepared
+			ready, err = r.Prepare(ctx, receiver)
+			ports = ready.Ports
+			if err == nil {
+				_, err = s.Prepare(ctx, sender)
+			}
+		case "connect":
+			to := map[int]netip.AddrPort{}
+			for id, port := range ports {
+				to[id] = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
+			}
+			accepted := make(chan error, 1)
+			go func() { accepted <- r.Connect(ctx, Connect{}) }()
+			err = s.Connect(ctx, Connect{To: to})
+			if e := <-accepted; err == nil {
+				err = e
+			}
+		default:
+			err = p.do(ctx, r, s)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", p.name, err)
+		}
+		if p.name == last {
+			return
+		}
+	}
+}
