@@ -33,6 +33,8 @@ const MaxSamples = 100_000
 // Validate reports the first field out of range, by its JSON name.
 func (w Window) Validate() error {
 	switch {
+	case w.Open < 0 || w.Open > clock.Now()+MaxDuration.Nanoseconds():
+		return fmt.Errorf("open_nanoseconds: %d, want 0 for at once or a time within %v", w.Open, MaxDuration)
 	case w.Length <= 0 || w.Length > MaxDuration:
 		return fmt.Errorf("length_nanoseconds: %v, want above 0 and at most %v", w.Length, MaxDuration)
 	case w.Interval < time.Millisecond:
@@ -61,9 +63,8 @@ func (t *Table) Sample(ctx context.Context, w Window, edge func(i int) error) (*
 	defer runtime.UnlockOSThread()
 	last := len(s.Due) - 1
 	for i, due := range s.Due {
-		clock.SleepUntil(due)
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+		if err := sleepUntil(ctx, due); err != nil {
+			return nil, err
 		}
 		if i == 0 || i == last {
 			if err := edge(min(i, 1)); err != nil {
@@ -82,6 +83,18 @@ func (t *Table) Sample(ctx context.Context, w Window, edge func(i int) error) (*
 		}
 	}
 	return s, nil
+}
+
+// sleepUntil looks at ctx between naps of at most a tenth of a second.
+func sleepUntil(ctx context.Context, due int64) error {
+	const nap = 100 * time.Millisecond
+	for ctx.Err() == nil && due-clock.Now() > 2*nap.Nanoseconds() {
+		clock.SleepUntil(clock.Now() + nap.Nanoseconds())
+	}
+	if ctx.Err() == nil {
+		clock.SleepUntil(due)
+	}
+	return context.Cause(ctx)
 }
 
 func newSamples(w Window, flows int) *Samples {
