@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackmeter/stackmeter/internal/host"
+	"github.com/stackmeter/stackmeter/internal/knob"
 )
 
 func TestSoftIRQIsAttributedToTheProcessItRanOver(t *testing.T) {
@@ -53,30 +56,71 @@ func TestSoftIRQIsAttributedToTheProcessItRanOver(t *testing.T) {
 	t.Error("the sender is not among the processes")
 }
 
-func TestHotplugInTheWindow(t *testing.T) {
-	p := open(t, SourceBPF)
+// lastCPU is a CPU that the test may take on and off; it is online at the end.
+func lastCPU(t *testing.T) (cpu, count int, set func(string)) {
+	t.Helper()
+	dir, err := knob.Dir(host.Live())
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, err := knob.Exclusive(t.Context(), dir, func(pid int) { t.Logf("waiting for process %d, which is measuring", pid) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
 	stat, err := readStat("/proc")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cpus := stat.Online()
-	n := cpus[len(cpus)-1]
-	control := fmt.Sprintf("/sys/devices/system/cpu/cpu%d/online", n)
-	if n == 0 || os.WriteFile(control, []byte("1"), 0) != nil {
-		t.Skipf("CPU %d cannot be taken offline here", n)
+	cpu = cpus[len(cpus)-1]
+	control := fmt.Sprintf("/sys/devices/system/cpu/cpu%d/online", cpu)
+	if cpu == 0 || os.WriteFile(control, []byte("1"), 0) != nil {
+		t.Skipf("CPU %d cannot be taken offline here", cpu)
 	}
-	online := func() {
-		if err := os.WriteFile(control, []byte("1"), 0); err != nil {
-			t.Errorf("CPU %d could not be brought back: %v; echo 1 > %s", n, err, control)
+	set = func(v string) {
+		if err := os.WriteFile(control, []byte(v), 0); err != nil {
+			t.Errorf("CPU %d: %v; echo 1 > %s", cpu, err, control)
 		}
 	}
-	defer online()
+	t.Cleanup(func() { set("1") })
+	return cpu, len(cpus), set
+}
+
+// TestCPUThatIsOffline is about a window that a CPU is off for all of: it is none
+// of the machine's then, and nothing runs on it.
+func TestCPUThatIsOffline(t *testing.T) {
+	p := open(t, SourceBPF)
+	n, count, set := lastCPU(t)
+	set("0")
 	a := mark(t, p)
-	if err := os.WriteFile(control, []byte("0"), 0); err != nil {
-		t.Skip("offline: ", err)
+	time.Sleep(150 * time.Millisecond)
+	b := mark(t, p)
+	set("1")
+	c, _, err := Usage(a, b, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
+	if c.Online != count-1 || len(c.PerCPU) != count-1 || c.ClosureError > 0.005 {
+		t.Errorf("with CPU %d of %d offline: %+v", n, count, c)
+	}
+	if c.Groups["kernel"] > 0.5*c.WindowSeconds {
+		t.Errorf("kernel threads used %.3f s of %.3f: the offline CPU's are among them", c.Groups["kernel"], c.WindowSeconds)
+	}
+	for _, proc := range Processes(a, b) {
+		if s, ok := proc.On(n); ok && s > 0 {
+			t.Errorf("%s used %.3f s of a CPU that was offline", proc.Comm, s)
+		}
+	}
+}
+
+func TestHotplugInTheWindow(t *testing.T) {
+	p := open(t, SourceBPF)
+	n, count, set := lastCPU(t)
+	a := mark(t, p)
+	set("0")
 	time.Sleep(100 * time.Millisecond)
-	online()
+	set("1")
 	time.Sleep(100 * time.Millisecond)
 	b := mark(t, p)
 	c, warnings, err := Usage(a, b, nil)
@@ -99,7 +143,7 @@ func TestHotplugInTheWindow(t *testing.T) {
 	a = mark(t, p)
 	time.Sleep(50 * time.Millisecond)
 	b = mark(t, p)
-	if c, _, err = Usage(a, b, nil); err != nil || c.Online != len(cpus) || c.ClosureError > 0.005 {
+	if c, _, err = Usage(a, b, nil); err != nil || c.Online != count || c.ClosureError > 0.005 {
 		t.Errorf("afterwards: %+v, %v", c, err)
 	}
 }

@@ -57,6 +57,9 @@ func processesBPF(a, b Mark) []Process {
 	byPID := map[int]*Process{}
 	last := map[int]int64{}
 	for k, end := range b.snapshot.Procs {
+		if offline(a, b, k.CPU) {
+			continue
+		}
 		start := a.snapshot.Procs[k]
 		if a.gone[k] {
 			start = bpf.Proc{}

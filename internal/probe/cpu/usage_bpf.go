@@ -30,15 +30,12 @@ func (w *window) fromBPF() {
 		if n < len(w.a.snapshot.CPUs) {
 			start = w.a.snapshot.CPUs[n]
 		}
-		if !end.Seen {
+		if !end.Seen || offline(w.a, w.b, n) {
 			continue
 		}
 		d, over := diff(end.NS, start.NS), diff(end.OverIdle, start.OverIdle)
 		wall := float64(w.b.Time-max(w.a.Time, end.Start)) / 1e9
 		online := wall - d[bpf.Offline]
-		if !w.isOnline(n) && online < 0.001*w.seconds {
-			continue // dead all the time
-		}
 		w.online += online
 		if d[bpf.Offline] > 0 {
 			w.warn("cpus-changed", "CPU %d was offline for %.3f s of the window", n, d[bpf.Offline])
@@ -101,10 +98,13 @@ func (w *window) warnBPF(s *bpf.CPU) {
 	}
 }
 
-func (w *window) isOnline(n int) bool {
-	_, a := w.a.stat.CPUs[n]
-	_, b := w.b.stat.CPUs[n]
-	return a || b
+// offline reports whether a CPU was offline at both edges. A dying CPU's last
+// switches go unreported, so what the programs have for it since then is the thread
+// that took it down, and means nothing.
+func offline(a, b Mark, n int) bool {
+	_, before := a.stat.CPUs[n]
+	_, after := b.stat.CPUs[n]
+	return !before && !after
 }
 
 func diff(end, start [bpf.Classes]int64) (d [bpf.Classes]float64) {
