@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stackmeter/stackmeter/internal/copylab"
+	"github.com/stackmeter/stackmeter/internal/report"
 	"github.com/stackmeter/stackmeter/internal/tui"
 )
 
@@ -20,6 +22,7 @@ func newCopy() *cobra.Command {
 		asCSV     bool
 		asBench   bool
 		page      string
+		into      string
 		cpu, peer int
 	)
 	c := &cobra.Command{
@@ -33,6 +36,7 @@ the copy pays, and whether it pays to checksum where the data is copied (section
 		Example: `  stackmeter copy                  # everything, about 15 seconds
   stackmeter copy --where csum     # only: checksum on which CPU?
   stackmeter copy --bench > new.txt && benchstat old.txt new.txt
+  stackmeter copy --into DIR       # keep it, and show it in that result's report.html
   stackmeter copy --json | jq '.verdicts[].text'`,
 		Args: argCheck(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -45,6 +49,9 @@ the copy pays, and whether it pays to checksum where the data is copied (section
 			}
 			if asJSON && asCSV || asJSON && asBench || asCSV && asBench {
 				return usage(errors.New("--json, --csv and --bench are three forms of one output: choose one"))
+			}
+			if into != "" && cfg.WhereOnly {
+				return usage(errors.New("--into keeps a whole report: leave out --where"))
 			}
 			cfg.Auto = cpu < 0
 			if !cfg.Auto {
@@ -60,14 +67,26 @@ the copy pays, and whether it pays to checksum where the data is copied (section
 					return usage(err)
 				}
 			}
+			undo, err := prepare(into)
+			if err != nil {
+				return usage(err)
+			}
 			p := tui.NewProgress(c.ErrOrStderr(), false)
 			r, err := copylab.Run(c.Context(), cfg, func(done, total int, what string) { p.Step(done, total, what, 0) })
 			p.End()
 			if err != nil {
+				undo()
 				return err
 			}
 			if page != "" {
-				if err := writeFile(page, func(w io.Writer) error { return copylab.WriteHTML(w, r) }); err != nil {
+				if err := writeFile(page, func(w io.Writer) error { return report.CopyHTML(w, r) }); err != nil {
+					undo()
+					return err
+				}
+			}
+			made := ""
+			if into != "" {
+				if made, err = report.WriteCopy(into, r); err != nil {
 					return err
 				}
 			}
@@ -79,7 +98,7 @@ the copy pays, and whether it pays to checksum where the data is copied (section
 			case asBench:
 				return copylab.WriteBench(out, r)
 			default:
-				return copylab.WriteText(out, r)
+				return printCopy(out, r, made)
 			}
 		},
 	}
@@ -87,12 +106,41 @@ the copy pays, and whether it pays to checksum where the data is copied (section
 	c.Flags().BoolVar(&asCSV, "csv", false, "print every figure as CSV")
 	c.Flags().BoolVar(&asBench, "bench", false, "print every figure in the Go benchmark format")
 	c.Flags().StringVar(&page, "html", "", "also write the tables, heat maps and curves to this `file`")
+	c.Flags().StringVar(&into, "into", "", "keep the report as copy.json in `DIR`, a study's result or a new directory, and make its report.html")
 	c.Flags().StringVar(&where, "where", "", "measure only where something is best done: csum")
 	c.Flags().IntVar(&cpu, "cpu", -1, "the CPU that copies; by default the quietest")
 	c.Flags().IntVar(&peer, "peer", -1, "the other CPU, which writes and checksums; by default another")
 	c.Flags().BoolVar(&cfg.Quick, "quick", false, "a third of the rounds, no copies above 1 MiB")
 	c.Flags().BoolVar(&cfg.Force, "force", false, "report even if other work had the CPU")
 	return c
+}
+
+// prepare makes the directory of --into, if it names one, before time is spent on
+// measuring. undo removes it again if it is new.
+func prepare(dir string) (undo func(), err error) {
+	undo = func() {}
+	if dir == "" {
+		return undo, nil
+	}
+	if err := report.CheckCopyDir(dir); err != nil {
+		return undo, fmt.Errorf("--into: %w", err)
+	}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		undo = func() { _ = os.Remove(dir) }
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return undo, fmt.Errorf("--into: %w", err)
+	}
+	return undo, nil
+}
+
+// printCopy prints what was measured and where its page is, if it has one.
+func printCopy(w io.Writer, r copylab.Report, page string) error {
+	if err := copylab.WriteText(w, r); err != nil || page == "" {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\nfigures: %s\n", page)
+	return err
 }
 
 // writeFile writes a file whole, or says why not.

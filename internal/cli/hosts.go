@@ -30,6 +30,14 @@ func (h *hostFlags) register(fl *pflag.FlagSet) {
 
 func (h *hostFlags) real() bool { return len(h.nics) > 0 || h.peer != "" }
 
+// kind is the rig's name in results.
+func (h *hostFlags) kind() string {
+	if h.real() {
+		return experiment.KindHosts
+	}
+	return experiment.KindVeth
+}
+
 // bench builds the rig that a plan needs, or connects to the hosts.
 func (h *hostFlags) bench(ctx context.Context, p *experiment.Plan) (*experiment.Bench, error) {
 	if !h.real() {

@@ -186,6 +186,9 @@ func TestStudyOnHosts(t *testing.T) {
 			t.Errorf("trial %s, affinity %s: mechanism %q, want %q", tr.ID, tr.Levels["affinity"], irq, want)
 		}
 	}
+	if p := run(t, dir, 2, "study", "--resume", "r"); !strings.Contains(p.stderr.String(), `"hosts", this would be "veth"`) {
+		t.Errorf("goes on with a study of real NICs elsewhere:\n%s", p.stderr.String())
+	}
 	until(t, "the agent says that the session ended well", func() bool { return strings.Contains(peer.stderr.String(), "all put back") })
 }
 

@@ -192,6 +192,9 @@ func (s *studyRun) planFromResult(dir string) error {
 		return errors.Join(fmt.Errorf("%s: plan: %w", filepath.Join(dir, result.ManifestFile), err), w.Close())
 	}
 	s.seed, s.earlier, s.writer = d.Manifest.Seed, d.Progress(), w
+	if kind := s.flags.hosts.kind(); d.Manifest.Rig != kind {
+		return fmt.Errorf("--resume: %s was measured on the rig %q, this would be %q; name the same --nic and --peer as before, or none", dir, d.Manifest.Rig, kind)
+	}
 	return nil
 }
 
@@ -320,8 +323,9 @@ func (s *studyRun) measure(ctx context.Context, bench *experiment.Bench) error {
 	s.progress.Note("plan %s: %d trials on rig %s, about %s; result in %s", s.plan.Name, len(schedule), bench.Kind, tui.Short(s.plan.Estimate(len(schedule))), s.writer.Path())
 	runner := &experiment.Runner{
 		Plan: s.plan, Schedule: schedule, Bench: bench,
-		Done: func(exp, cell string, replicate int) bool {
-			return s.earlier[result.Key{Experiment: exp, Cell: cell, Replicate: replicate}].OK
+		Earlier: func(exp, cell string, replicate int) (bool, int) {
+			p := s.earlier[result.Key{Experiment: exp, Cell: cell, Replicate: replicate}]
+			return p.OK, p.Attempts
 		},
 		Record: func(t trial.Trial) error {
 			if t.Status == trial.Failed {

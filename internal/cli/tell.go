@@ -1,10 +1,14 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 
+	"github.com/stackmeter/stackmeter/internal/copylab"
 	"github.com/stackmeter/stackmeter/internal/report"
 	"github.com/stackmeter/stackmeter/internal/result"
 )
@@ -13,6 +17,11 @@ import (
 func tellResult(w io.Writer, dir string, asJSON bool) error {
 	d, err := result.Open(dir)
 	if err != nil {
+		if _, missing := os.Stat(filepath.Join(dir, result.ManifestFile)); errors.Is(missing, fs.ErrNotExist) {
+			if r, copyErr := report.ReadCopy(dir); !errors.Is(copyErr, fs.ErrNotExist) {
+				return tellCopy(w, dir, r, copyErr, asJSON)
+			}
+		}
 		return usage(err)
 	}
 	page, err := report.Write(d)
@@ -31,6 +40,22 @@ func tellResult(w io.Writer, dir string, asJSON bool) error {
 	}
 	_, err = fmt.Fprintf(w, "\nfigures: %s\n", page)
 	return err
+}
+
+// tellCopy prints what is in a directory that has a copy.json and no study, and makes
+// its page.
+func tellCopy(w io.Writer, dir string, r copylab.Report, err error, asJSON bool) error {
+	if err != nil {
+		return usage(err)
+	}
+	page, err := report.WriteCopyPage(dir, r)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return writeJSON(w, r)
+	}
+	return printCopy(w, r, page)
 }
 
 // tell reports the study's result; an interrupted one without trials has

@@ -21,10 +21,16 @@ const scatterPeriod = 10 * time.Millisecond
 // stopGrace is how long flows have to end by themselves after a window.
 const stopGrace = 2 * time.Second
 
+// Kinds of rigs.
+const (
+	KindVeth  = "veth"  // both hosts are namespaces of this machine
+	KindHosts = "hosts" // real hosts
+)
+
 // Bench is a server and a client host with links between them, ready for
 // trials. On one machine both agents see the same CPUs.
 type Bench struct {
-	Kind        string // "veth" or "hosts"
+	Kind        string
 	Server      *agent.Client
 	Client      *agent.Client
 	ServerHello agent.Hello
@@ -45,7 +51,7 @@ func (b *Bench) Close() error {
 }
 
 // OneMachine reports whether both ends share their CPUs.
-func (b *Bench) OneMachine() bool { return b.Kind == "veth" }
+func (b *Bench) OneMachine() bool { return b.Kind == KindVeth }
 
 // Trial runs one trial. The record is filled as far as the trial came; the
 // error, where not nil, also stands in it.

@@ -18,7 +18,7 @@ func VethBench(ctx context.Context, p *Plan) (b *Bench, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b = &Bench{Kind: "veth", Links: rig.Plan(n)}
+	b = &Bench{Kind: KindVeth, Links: rig.Plan(n)}
 	defer func() {
 		if err != nil {
 			_ = b.Close() // nothing was set yet
@@ -40,7 +40,7 @@ func VethBench(ctx context.Context, p *Plan) (b *Bench, err error) {
 // HostsBench makes this machine the server on the given NICs, and the agent at
 // peer the client. The peer's routes decide through which of its NICs each flow leaves.
 func HostsBench(ctx context.Context, nics []rig.NIC, peer string, key agent.Key) (b *Bench, err error) {
-	b = &Bench{Kind: "hosts"}
+	b = &Bench{Kind: KindHosts}
 	for _, nic := range nics {
 		b.Links = append(b.Links, rig.Link{Server: nic, Client: rig.NIC{Addr: netip.Addr{}}})
 	}

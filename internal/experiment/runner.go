@@ -4,18 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/stackmeter/stackmeter/internal/trial"
 )
 
+// Measurer runs single trials; [Bench] does it on hosts.
+type Measurer interface {
+	Trial(ctx context.Context, c Config, t Timing) (trial.Trial, error)
+}
+
 // Runner runs a plan's trials in their order.
 type Runner struct {
 	Plan     *Plan
 	Schedule []Planned
-	Bench    *Bench
-	// Done reports trials that an earlier run of this plan has measured.
-	Done func(experiment, cell string, replicate int) bool
+	Bench    Measurer
+	// Earlier, where not nil, tells of a planned trial whether an earlier run of this plan
+	// has measured it, and after how many attempts.
+	Earlier func(experiment, cell string, replicate int) (done bool, attempts int)
 	// Record takes every trial, also the failed and the repeated.
 	Record func(trial.Trial) error
 	// Progress is told before each trial and once at the end.
@@ -49,7 +57,11 @@ func (r *Runner) Run(ctx context.Context) error {
 	for _, p := range r.Schedule {
 		e := &r.Plan.Experiments[p.Experiment]
 		key := p.Cell.Key()
-		if r.Done != nil && r.Done(e.Name, key, p.Replicate) {
+		done, tried := false, 0
+		if r.Earlier != nil {
+			done, tried = r.Earlier(e.Name, key, p.Replicate)
+		}
+		if done {
 			state.Done++
 			continue
 		}
@@ -65,7 +77,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		state.Left = perTrial * time.Duration(state.Total-state.Done)
 		r.Progress(state)
 		began := time.Now()
-		last, repeats, err := r.attempts(ctx, e, p)
+		last, repeats, err := r.attempts(ctx, e, p, tried)
 		if err != nil {
 			return err
 		}
@@ -86,15 +98,15 @@ func (r *Runner) Run(ctx context.Context) error {
 // deadError tells of the cells that could not be measured.
 func deadError(dead map[string]error) error {
 	var errs []error
-	for cell, err := range dead {
-		errs = append(errs, fmt.Errorf("%s: %w", cell, err))
+	for _, cell := range slices.Sorted(maps.Keys(dead)) {
+		errs = append(errs, fmt.Errorf("%s: %w", cell, dead[cell]))
 	}
 	return errors.Join(errs...)
 }
 
-// attempts runs one trial until it is undisturbed or the attempts are used up.
-// The error means that nothing more can be measured.
-func (r *Runner) attempts(ctx context.Context, e *Experiment, p Planned) (rec trial.Trial, repeats int, err error) {
+// attempts runs one trial until it is undisturbed or the attempts are used up;
+// tried ones of an earlier run number on. The error means that nothing more can be measured.
+func (r *Runner) attempts(ctx context.Context, e *Experiment, p Planned, tried int) (rec trial.Trial, repeats int, err error) {
 	c, err := p.Cell.Config(r.Plan.Defaults)
 	if err != nil {
 		return rec, 0, err
@@ -106,8 +118,8 @@ func (r *Runner) attempts(ctx context.Context, e *Experiment, p Planned) (rec tr
 			return rec, attempt - 1, context.Cause(ctx) // half a trial is none
 		}
 		rec.Experiment, rec.Levels = e.Name, p.Cell
-		rec.Replicate, rec.Order, rec.Attempt = p.Replicate, p.Order, attempt
-		rec.ID = fmt.Sprintf("%s.%d.%d", e.Name, p.Order, attempt)
+		rec.Replicate, rec.Order, rec.Attempt = p.Replicate, p.Order, tried+attempt
+		rec.ID = fmt.Sprintf("%s.%d.%d", e.Name, p.Order, rec.Attempt)
 		if failure == nil {
 			r.judge(&rec, attempt)
 		}
