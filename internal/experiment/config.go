@@ -115,8 +115,10 @@ func Factors() []Factor {
 		{"affinity", "none, irq, process, both or opposite", choice(func(c *Config) *Affinity { return &c.Affinity },
 			AffinityNone, AffinityIRQ, AffinityProcess, AffinityBoth, AffinityOpposite)},
 		{"unpinned", "scatter (as kernels of 2002) or as-found", choice(func(c *Config) *Unpinned { return &c.Unpinned }, Scatter, AsFound)},
-		{"client", "unpinned (as the factor unpinned says), as-found, same or opposite (to the server's process)",
-			choice(func(c *Config) *Client { return &c.Client }, ClientUnpinned, ClientAsFound, ClientSame, ClientOpposite)},
+		{
+			"client", "unpinned (as the factor unpinned says), as-found, same or opposite (to the server's process)",
+			choice(func(c *Config) *Client { return &c.Client }, ClientUnpinned, ClientAsFound, ClientSame, ClientOpposite),
+		},
 		{"flows_per_nic", "data connections of each NIC", count(func(c *Config) *int { return &c.FlowsPerNIC }, 1, 1024)},
 		{"model", "process (one per NIC) or thread", choice(func(c *Config) *load.Model { return &c.Model }, load.Process, load.Thread)},
 		{"socket_buffer", "SO_SNDBUF and SO_RCVBUF in bytes, 0 for auto-tuning", size(func(c *Config) *int { return &c.SocketBuffer }, 0, 1<<30)},
@@ -124,8 +126,10 @@ func Factors() []Factor {
 		{"congestion", "congestion control of both ends (cubic, reno, bbr, ...)", word(func(c *Config) *string { return &c.Congestion })},
 		{"gro", "GRO on the server's NICs: on or off", toggle(func(c *Config) *bool { return &c.GRO })},
 		{"tso", "TSO and GSO on the client's NICs: on or off", toggle(func(c *Config) *bool { return &c.TSO })},
-		{"receive", "message (a receive call waits for a whole message) or any (it returns whatever has arrived, as netperf's)",
-			choice(func(c *Config) *Receive { return &c.Receive }, ReceiveMessage, ReceiveAny)},
+		{
+			"receive", "message (a receive call waits for a whole message) or any (it returns whatever has arrived, as netperf's)",
+			choice(func(c *Config) *Receive { return &c.Receive }, ReceiveMessage, ReceiveAny),
+		},
 		{"engine", "kernel (sockets) or null (no socket: the tool's own ceiling)", word(func(c *Config) *string { return &c.Engine })},
 	}
 }

@@ -79,7 +79,7 @@ type CPU struct {
 	TaskUtilization float64 `json:"utilization_not_idle_task"`
 	// ServerUtilization is the group "server" as a share of all online CPUs.
 	// On the server of a two-machine rig it equals Utilization.
-	ServerUtilization float64 `json:"server_utilization"`
+	ServerUtilization float64   `json:"server_utilization"`
 	PerCPU            []CPUTime `json:"per_cpu"`
 	// Groups attributes task, softirq and irq time (seconds) to who ran:
 	// "server", "client", "tool" (stackmeter itself beside its workers),
@@ -114,22 +114,22 @@ type Stranger struct {
 
 // Flow is one data connection.
 type Flow struct {
-	ID                      int       `json:"id"`
-	NIC                     int       `json:"nic"` // index of the NIC in the rig, from 0
-	ServerCPU               int       `json:"server_cpu"` // -1: not pinned
-	ClientCPU               int       `json:"client_cpu"`
-	ThroughputBitsPerSecond float64   `json:"throughput_bits_per_second"`
-	Bytes                   uint64    `json:"bytes"`    // received in the window
-	Messages                uint64    `json:"messages"` // receive calls that returned data
-	EdgeSkewNanoseconds     int64     `json:"edge_skew_nanoseconds"` // how far this flow's samples were from the common edges
-	IntervalSeconds         float64   `json:"interval_seconds"`
-	IntervalBytes           []uint64  `json:"interval_bytes"` // received, per interval of the window
-	CongestionControl       string    `json:"congestion_control,omitempty"` // read back from the socket
-	SendBufferBytes         int       `json:"send_buffer_bytes,omitempty"`  // read back (the kernel doubles what is asked)
-	ReceiveBufferBytes      int       `json:"receive_buffer_bytes,omitempty"`
-	NoDelay                 bool      `json:"nodelay"`
-	Retransmits             uint64    `json:"retransmits,omitempty"` // segments, whole life of the connection
-	MigrationsServer        uint64    `json:"server_migrations,omitempty"`
+	ID                      int      `json:"id"`
+	NIC                     int      `json:"nic"`        // index of the NIC in the rig, from 0
+	ServerCPU               int      `json:"server_cpu"` // -1: not pinned
+	ClientCPU               int      `json:"client_cpu"`
+	ThroughputBitsPerSecond float64  `json:"throughput_bits_per_second"`
+	Bytes                   uint64   `json:"bytes"`                 // received in the window
+	Messages                uint64   `json:"messages"`              // receive calls that returned data
+	EdgeSkewNanoseconds     int64    `json:"edge_skew_nanoseconds"` // how far this flow's samples were from the common edges
+	IntervalSeconds         float64  `json:"interval_seconds"`
+	IntervalBytes           []uint64 `json:"interval_bytes"`               // received, per interval of the window
+	CongestionControl       string   `json:"congestion_control,omitempty"` // read back from the socket
+	SendBufferBytes         int      `json:"send_buffer_bytes,omitempty"`  // read back (the kernel doubles what is asked)
+	ReceiveBufferBytes      int      `json:"receive_buffer_bytes,omitempty"`
+	NoDelay                 bool     `json:"nodelay"`
+	Retransmits             uint64   `json:"retransmits,omitempty"` // segments, whole life of the connection
+	MigrationsServer        uint64   `json:"server_migrations,omitempty"`
 }
 
 // Knob is a setting as it was in force in the window, read back from the kernel.
