@@ -89,10 +89,14 @@ type Scatter struct {
 	NICs   []string      `json:"nics"`  // receive work of these NICs
 }
 
-// Placed is where work runs, read back.
+// Placed is what does the NICs' receive work.
 type Placed struct {
-	Knobs   []trial.Knob `json:"knobs"`
-	NICWork []int        `json:"nic_work,omitempty"` // processes (kernel threads) that do the NICs' receive work
+	NICWork []int `json:"nic_work,omitempty"` // processes (kernel threads)
+}
+
+// Confirmed is what is in force while the load runs, read back.
+type Confirmed struct {
+	Knobs []trial.Knob `json:"knobs"`
 }
 
 // Measure asks for one window.

@@ -118,6 +118,12 @@ func (c *Client) Measure(ctx context.Context, m Measure) (Measured, error) {
 	return invoke[Measured](ctx, c, "measure", m)
 }
 
+// Confirm reads back what was configured and placed, on a host that does not measure; an
+// error says what is not in force. Measure does the same by itself.
+func (c *Client) Confirm(ctx context.Context) (Confirmed, error) {
+	return invoke[Confirmed](ctx, c, "confirm", none{})
+}
+
 // Stop ends the load; senders first.
 func (c *Client) Stop(ctx context.Context, grace time.Duration) (Stopped, error) {
 	return invoke[Stopped](ctx, c, "stop", stopParams{Grace: grace})

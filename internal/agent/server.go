@@ -21,6 +21,7 @@ var methods = map[string]handler{
 	"place":     method((*session).place),
 	"go":        method((*session).start),
 	"measure":   method((*session).measure),
+	"confirm":   method((*session).confirmNow),
 	"stop":      method((*session).stop),
 	"release":   method((*session).release),
 }

@@ -104,9 +104,6 @@ func (b *Bench) run(ctx context.Context, c Config, t Timing, rec *trial.Trial) (
 	if b.OneMachine() {
 		groups["client"] = append(sending.PIDs, placed[1].NICWork...)
 	}
-	for _, p := range placed {
-		rec.Knobs = append(rec.Knobs, p.Knobs...)
-	}
 	if err := errors.Join(b.Server.Go(ctx), b.Client.Go(ctx)); err != nil {
 		return err
 	}
@@ -120,6 +117,13 @@ func (b *Bench) run(ctx context.Context, c Config, t Timing, rec *trial.Trial) (
 	})
 	if err != nil {
 		return err
+	}
+	if b.OneMachine() {
+		there, err := b.Client.Confirm(ctx)
+		if err != nil {
+			return err
+		}
+		rec.Knobs = append(rec.Knobs, there.Knobs...)
 	}
 	sent, err := b.Client.Stop(ctx, stopGrace)
 	if err != nil {
