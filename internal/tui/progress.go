@@ -48,15 +48,18 @@ func (p *Progress) Step(done, total int, now string, left time.Duration) {
 	if left > 0 {
 		text += ", " + Short(left) + " left"
 	}
+	if now != "" {
+		text += "  " + now
+	}
 	switch {
 	case p.terminal:
-		line := fmt.Sprintf("%s %s  %s", bar(done, total, 20), text, now)
+		line := bar(done, total, 20) + " " + text
 		if r := []rune(line); len(r) >= p.width && p.width > 1 {
 			line = string(r[:p.width-1])
 		}
 		fmt.Fprintf(p.w, "\r\x1b[K%s", line)
 	case done == 0 || done == total || time.Since(p.last) >= plainEvery:
-		fmt.Fprintf(p.w, "%s  %s\n", text, now)
+		fmt.Fprintln(p.w, text)
 		p.last = time.Now()
 	}
 }
