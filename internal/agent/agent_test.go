@@ -110,7 +110,7 @@ var phases = []struct {
 		return s.Go(ctx)
 	}},
 	{"measure", func(ctx context.Context, r, _ *Client) error {
-		_, err := r.Measure(ctx, Measure{Window: load.Window{Length: 60 * time.Millisecond, Interval: 20 * time.Millisecond}, CPU: true})
+		_, err := r.Measure(ctx, Measure{Window: load.Window{Length: 300 * time.Millisecond, Interval: 100 * time.Millisecond}, CPU: true})
 		return err
 	}},
 	{"stop", func(ctx context.Context, r, s *Client) error {
