@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 
 	"github.com/spf13/pflag"
@@ -38,13 +39,28 @@ func (h *hostFlags) kind() string {
 	return experiment.KindVeth
 }
 
-// bench builds the rig that a plan needs, or connects to the hosts.
-func (h *hostFlags) bench(ctx context.Context, p *experiment.Plan) (*experiment.Bench, error) {
+// check refuses flags that can't be meant and NICs that can't be used, before
+// anything is made or waited for.
+func (h *hostFlags) check() error {
 	if !h.real() {
-		return experiment.VethBench(ctx, p)
+		return nil
 	}
 	if len(h.nics) == 0 || h.peer == "" {
-		return nil, usage(errors.New("real NICs need both --nic (this machine's) and --peer (where `stackmeter serve` runs)"))
+		return errors.New("real NICs need both --nic (this machine's) and --peer (where `stackmeter serve` runs)")
+	}
+	_, err := checkNICs(h.nics, h.iKnow)
+	return err
+}
+
+// bench builds the rig that a plan needs, or connects to the hosts, once check has
+// passed.
+func (h *hostFlags) bench(ctx context.Context, p *experiment.Plan) (*experiment.Bench, error) {
+	if !h.real() {
+		b, err := experiment.VethBench(ctx, p)
+		if errors.Is(err, fs.ErrPermission) {
+			err = usage(fmt.Errorf("%w: the rig needs network and mount namespaces (CAP_SYS_ADMIN, CAP_NET_ADMIN): start the container with these, or run as a user other than root where user namespaces are allowed", err))
+		}
+		return b, err
 	}
 	nics, err := checkNICs(h.nics, h.iKnow)
 	if err != nil {

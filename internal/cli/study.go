@@ -112,7 +112,7 @@ func runStudy(c *cobra.Command, args []string, f *studyFlags) error {
 		err = s.planFromArgs(args)
 	}
 	if err == nil {
-		err = errors.Join(checkPlan(s.plan, cpus), checkOut(f.out))
+		err = errors.Join(checkPlan(s.plan, cpus), checkOut(f.out), f.hosts.check())
 	}
 	if err != nil {
 		return usage(errors.Join(err, s.closeWriter()))
@@ -160,6 +160,7 @@ type studyRun struct {
 	notes    []string // what was left out for this machine's sake
 	writer   *result.Writer
 	earlier  map[result.Key]result.Progress
+	begun    *result.Dir // what is resumed, else nil
 }
 
 func (s *studyRun) planFromArgs(args []string) error {
@@ -191,7 +192,7 @@ func (s *studyRun) planFromResult(dir string) error {
 	if err := s.plan.Normalize(); err != nil {
 		return errors.Join(fmt.Errorf("%s: plan: %w", filepath.Join(dir, result.ManifestFile), err), w.Close())
 	}
-	s.seed, s.earlier, s.writer = d.Manifest.Seed, d.Progress(), w
+	s.seed, s.earlier, s.writer, s.begun = d.Manifest.Seed, d.Progress(), w, d
 	if kind := s.flags.hosts.kind(); d.Manifest.Rig != kind {
 		return fmt.Errorf("--resume: %s was measured on the rig %q, this would be %q; name the same --nic and --peer as before, or none", dir, d.Manifest.Rig, kind)
 	}
@@ -257,6 +258,11 @@ func (s *studyRun) run(ctx context.Context) error {
 	bench, err := s.flags.hosts.bench(ctx, s.plan)
 	if err != nil {
 		return errors.Join(err, s.closeWriter())
+	}
+	if s.begun != nil {
+		if err := sameAsBegun(s.begun, bench); err != nil {
+			return errors.Join(putBack(bench), usage(err), s.closeWriter())
+		}
 	}
 	measureErr := s.measure(ctx, bench)
 	restoreErr := putBack(bench)

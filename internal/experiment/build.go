@@ -82,6 +82,10 @@ func (p *Plan) MaxNICs() (int, error) {
 	return most, nil
 }
 
+// LostPrefix begins the code of a warning about something that a host can't do;
+// [agent.Limit]'s What follows.
+const LostPrefix = "lost-"
+
 // Fit takes out of the plan what these hosts cannot do and says what it took
 // and why. What was taken out before stays out.
 func (b *Bench) Fit(p *Plan) []trial.Warning {
@@ -89,7 +93,7 @@ func (b *Bench) Fit(p *Plan) []trial.Warning {
 	lost := map[string]agent.Limit{}
 	for _, l := range b.ServerHello.Lost {
 		lost[l.What] = l
-		out = append(out, trial.Warning{Code: "lost-" + l.What, Text: fmt.Sprintf("%s: %s; %s", l.What, l.Why, l.Mend)})
+		out = append(out, trial.Warning{Code: LostPrefix + l.What, Text: fmt.Sprintf("%s: %s; %s", l.What, l.Why, l.Mend)})
 	}
 	if !b.OneMachine() {
 		out = append(out, trial.Warning{Code: "peer-as-found", Text: "the client's NICs are left as found: TSO, GSO, MTU and interrupts there are not of this plan"})
