@@ -16,15 +16,25 @@ import (
 // are made one at a time. When a call's context ends the session ends with it, and
 // the agent puts its host back.
 type Client struct {
-	Name string // "server", "client", or the host's address
-	conn net.Conn
-	wait func() error // waits for an agent that we started ourselves
-	pid  int
+	Name     string // "server", "client", or the host's address
+	conn     net.Conn
+	wait     func() error // waits for an agent that we started ourselves
+	pid      int
+	patience time.Duration // for an answer
+	gone     bool          // the session is over: no call can be answered
 }
+
+// ErrGone is wrapped by the error of a call that ended the session: the agent hung
+// up, did not answer in time or answered what is no answer. Nothing more can be had of it.
+var ErrGone = errors.New("the agent is gone")
+
+// answerTimeout is how long a call may take beside the window that it waits for. Making
+// connections takes at most ten seconds, a CPU goes on or off within one.
+const answerTimeout = time.Minute
 
 // NewClient speaks to an agent over conn, which it owns.
 func NewClient(name string, conn net.Conn) *Client {
-	return &Client{Name: name, conn: conn, wait: func() error { return nil }}
+	return &Client{Name: name, conn: conn, wait: func() error { return nil }, patience: answerTimeout}
 }
 
 // Close ends the session. For an agent that was started for it, it waits until
@@ -35,6 +45,17 @@ func (c *Client) Close() error {
 }
 
 func (c *Client) call(ctx context.Context, method string, params, result any) error {
+	return c.callFor(ctx, 0, method, params, result)
+}
+
+// callFor gives the agent its patience and, for what the call itself waits for, wait.
+func (c *Client) callFor(ctx context.Context, wait time.Duration, method string, params, result any) error {
+	if c.gone {
+		return fmt.Errorf("%s: call %q: %w", c.Name, method, ErrGone)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, wait+c.patience,
+		fmt.Errorf("%s: %w: no answer to the call %q within %v", c.Name, ErrGone, method, wait+c.patience))
+	defer cancel()
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()
 	err := c.exchange(method, params, result)
@@ -42,14 +63,17 @@ func (c *Client) call(ctx context.Context, method string, params, result any) er
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
 	case errors.As(err, &said):
 		return fmt.Errorf("%s: %w", c.Name, err)
-	case errors.Is(err, io.EOF):
-		return fmt.Errorf("%s: the agent hung up in the call %q", c.Name, method)
 	}
-	return fmt.Errorf("%s: call %q: %w", c.Name, method, err)
+	c.gone = true
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%s: %w: it hung up in the call %q", c.Name, ErrGone, method)
+	}
+	return fmt.Errorf("%s: %w: call %q: %w", c.Name, ErrGone, method, err)
 }
 
 func (c *Client) exchange(method string, params, result any) error {
@@ -115,7 +139,13 @@ func (c *Client) Go(ctx context.Context) error {
 
 // Measure measures one window and returns when it has closed.
 func (c *Client) Measure(ctx context.Context, m Measure) (Measured, error) {
-	return invoke[Measured](ctx, c, "measure", m)
+	wait := m.Window.Length
+	if m.Window.Open > 0 { // by the agent's clock
+		wait += load.MaxDuration
+	}
+	var r Measured
+	err := c.callFor(ctx, wait, "measure", m, &r)
+	return r, err
 }
 
 // Confirm reads back what was configured and placed, on a host that does not measure; an

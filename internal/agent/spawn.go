@@ -84,8 +84,11 @@ func waiter(name string, cmd *exec.Cmd, stderr *bytes.Buffer) func() error {
 		defer kill.Stop()
 		err := cmd.Wait()
 		said := bytes.TrimSpace(stderr.Bytes())
-		if err != nil || len(said) > 0 {
-			return fmt.Errorf("agent %q: %w\n%s", name, errors.Join(err), said)
+		switch {
+		case err != nil:
+			return fmt.Errorf("agent %q: %w\n%s", name, err, said)
+		case len(said) > 0:
+			return fmt.Errorf("agent %q: %s", name, said)
 		}
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stackmeter/stackmeter/internal/agent"
 	"github.com/stackmeter/stackmeter/internal/trial"
 )
 
@@ -125,6 +126,9 @@ func (r *Runner) attempts(ctx context.Context, e *Experiment, p Planned, tried i
 		}
 		if err := r.Record(rec); err != nil {
 			return rec, attempt - 1, fmt.Errorf("record trial %s: %w", rec.ID, err)
+		}
+		if errors.Is(failure, agent.ErrGone) {
+			return rec, attempt - 1, failure
 		}
 		if rec.Status == trial.OK || attempt >= r.Plan.MaxAttempts {
 			return rec, attempt - 1, nil
