@@ -2,7 +2,9 @@ package experiment
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/stackmeter/stackmeter/internal/agent"
 	"github.com/stackmeter/stackmeter/internal/load"
@@ -38,7 +40,8 @@ func fill(rec *trial.Trial, c Config, server, client load.Spec, m agent.Measured
 		rec.MessagesPerSecond = float64(messages) / m.Seconds
 	}
 	scale(rec, bytes)
-	rec.Warnings = append(rec.Warnings, flowWarnings(rec.Flows)...)
+	rec.Warnings = append(rec.Warnings, flowWarnings(whole(rec.Flows, m.Seconds))...)
+	rec.Warnings = append(rec.Warnings, dropWarnings(rec.Counters)...)
 }
 
 func flow(server, client load.FlowSpec, n load.Count) trial.Flow {
@@ -102,6 +105,34 @@ func flowWarnings(flows []trial.Flow) []trial.Warning {
 	return out
 }
 
+// whole leaves out the last interval where the window, of that many seconds, ended
+// within it: what it carried doesn't compare with the others.
+func whole(flows []trial.Flow, seconds float64) []trial.Flow {
+	out := slices.Clone(flows)
+	for i := range out {
+		f := &out[i]
+		if n := len(f.IntervalBytes); n > 0 && seconds < (float64(n)-0.1)*f.IntervalSeconds {
+			f.IntervalBytes = f.IntervalBytes[:n-1]
+		}
+	}
+	return out
+}
+
+// dropWarnings tells of packets that the host threw away: what TCP sent again for
+// them is part of the CPU time, not of the throughput.
+func dropWarnings(counters map[string]uint64) []trial.Warning {
+	var lost []string
+	for _, name := range slices.Sorted(maps.Keys(counters)) {
+		if n := counters[name]; n > 0 && (strings.HasSuffix(name, ".softnet.dropped") || strings.HasSuffix(name, ".rx_dropped")) {
+			lost = append(lost, fmt.Sprintf("%s %d", name, n))
+		}
+	}
+	if len(lost) == 0 {
+		return nil
+	}
+	return []trial.Warning{{Code: "drops", Text: "packets were dropped in the window: " + strings.Join(lost, ", ")}}
+}
+
 func countZero(v []uint64) int {
 	n := 0
 	for _, b := range v {
@@ -113,7 +144,7 @@ func countZero(v []uint64) int {
 }
 
 // drift is the relative difference of all flows' bytes between the halves of
-// the window, by whole intervals of equal length.
+// the window, by intervals of equal length (see whole).
 func drift(flows []trial.Flow) float64 {
 	var first, second float64
 	for _, f := range flows {
@@ -122,7 +153,7 @@ func drift(flows []trial.Flow) float64 {
 		if half < 2 {
 			return 0
 		}
-		// The last interval may be short: leave it out where the count is odd.
+		// Where the count is odd the last one is left out.
 		for _, b := range v[:half] {
 			first += float64(b)
 		}
