@@ -38,6 +38,12 @@ func tellResult(w io.Writer, dir string, asJSON bool) error {
 	if err := report.Text(w, d, o); err != nil {
 		return err
 	}
+	if r, err := report.ReadCopy(dir); err == nil {
+		fmt.Fprintln(w)
+		if err := copylab.WriteSummary(w, r); err != nil {
+			return err
+		}
+	}
 	_, err = fmt.Fprintf(w, "\nfigures: %s\n", page)
 	return err
 }

@@ -2,6 +2,7 @@ package copylab
 
 import (
 	"bytes"
+	_ "embed"
 	"fmt"
 	"html/template"
 	"io"
@@ -11,43 +12,39 @@ import (
 	"github.com/stackmeter/stackmeter/internal/unit"
 )
 
-// HTMLSection prints the report as one <section> for report.html: verdicts, Table 5,
-// a heat map of size and offset for every method, and a curve over size for each. It
-// needs no script and no file; colours come from the page's variables, with
-// fallbacks.
+// HTMLSection prints the report as one <section> for report.html: verdicts, Tables 5
+// and 6, where to checksum, a heat map of size and offset for every method, and a
+// curve over size for each. It needs no script and no file; its looks come from the
+// page's style sheet.
 func HTMLSection(w io.Writer, r Report) error {
 	return section.Execute(w, struct {
 		Report
 		Heat, Curves template.HTML
-	}{r, heatMaps(r), curves(r)})
+		States       []stateRow
+	}{r, heatMaps(r), curves(r), stateRows(r)})
 }
 
+//go:embed section.tmpl
+var sectionTemplate string
+
 var section = template.Must(template.New("copy").Funcs(template.FuncMap{
-	"mbytes":  func(v float64) string { return fmt.Sprintf("%.0f", v) },
+	"mega":    func(v float64) string { return fmt.Sprintf("%.0f", v/1e6) },
+	"percent": unit.Percent,
+	"size":    unit.Size,
 	"seconds": func(v float64) string { return fmt.Sprintf("%.4f", v) },
 	"hex":     func(v uint64) string { return fmt.Sprintf("%x", v) },
-	"cycles":  func(v float64) string { return fmt.Sprintf("%.0f", v) },
-}).Parse(`<section id="copy" class="copylab">
-<h2>Copy and checksum</h2>
-<p class="sub">CPU {{.CPU}}: {{.Machine.Model}}; {{.Machine.Features}}; {{.Machine.Go}}. Times are core cycles a call, medians of interleaved batches.</p>
-<ul>{{range .Verdicts}}<li>{{.Text}}</li>{{end}}</ul>
-{{with .Warnings}}<ul class="warnings">{{range .}}<li>{{.Text}} <code>{{.Code}}</code></li>{{end}}</ul>{{end}}
-{{if .Table5}}<h3>Table 5: 1448 million bytes in copies of 1448, hot</h3>
-<div class="scroll"><table><thead><tr><th>Method<th>Time (s)<th>MB/s<th>Roofline<th>dst address<th>src address<th>Aligned</tr></thead><tbody>
-{{range .Table5}}<tr><td>{{.Method}}{{with .PaperLabel}} [{{.}}]{{end}}<td>{{seconds .Seconds}}<td>{{mbytes .MBytes}}<td>{{mbytes .RoofMBytes}}<td><code>{{hex .Dst}}</code><td><code>{{hex .Src}}</code><td>{{.Aligned}}</tr>
-{{end}}</tbody></table></div>{{end}}
-{{if .Table6}}<h3>Table 6: core cycles of one copy of 1448 bytes</h3>
-<div class="scroll"><table><thead><tr><th>Method<th>Source<th>Aligned<th>p10<th>p50<th>p90</tr></thead><tbody>
-{{range .Table6}}<tr><td>{{.Method}}{{with .PaperLabel}} [{{.}}]{{end}}<td>{{.State}}<td>{{.Aligned}}<td>{{cycles .P10}}<td>{{cycles .P50}}<td>{{cycles .P90}}</tr>
-{{end}}</tbody></table></div>{{end}}
-{{if .Where}}<h3>Where to checksum: cycles a packet</h3>
-<div class="scroll"><table><thead><tr><th>Packets arrive<th>Way<th>on A<th>on B<th>total</tr></thead><tbody>
-{{range .Where}}<tr><td>{{.Arrival}}<td>{{.Way}}<td>{{cycles .OnA}}<td>{{cycles .OnB}}<td>{{cycles .Total}}</tr>
-{{end}}</tbody></table></div>{{end}}
-{{with .Heat}}<h3>Size and offset, hot in L1: time as a ratio to the fastest of the family</h3>{{.}}{{end}}
-{{with .Curves}}<h3>Bytes a core cycle over size, source at +2</h3>{{.}}{{end}}
-</section>
-`))
+	"whole":   func(v float64) string { return fmt.Sprintf("%.0f", v) },
+	"tenth":   func(v float64) string { return fmt.Sprintf("%.1f", v) },
+	"loop":    loopTime,
+}).Parse(sectionTemplate))
+
+// loopTime is the time in a loop beside a single shot's.
+func loopTime(v float64) string {
+	if v == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f", v)
+}
 
 // heatMaps draws a small map for each method: sizes across, offset pairs down.
 func heatMaps(r Report) template.HTML {
@@ -55,10 +52,10 @@ func heatMaps(r Report) template.HTML {
 	if len(names) == 0 {
 		return ""
 	}
-	const cell, left, top = 22.0, 44.0, 18.0
+	const cell, left, top = 22.0, 54.0, 18.0
 	width, height := left+cell*float64(len(offsetSizes)), top+cell*float64(len(offsetPairs))+16
 	var b bytes.Buffer
-	b.WriteString(`<div class="figures">`)
+	b.WriteString(`<div class="figures small">`)
 	for _, name := range names {
 		fmt.Fprintf(&b, `<figure><figcaption>%s</figcaption><svg class="chart" viewBox="0 0 %g %g" role="img" aria-label="%s: ratio to the fastest by size and offset">`, template.HTMLEscapeString(name), width, height, template.HTMLEscapeString(name))
 		for i, o := range offsetPairs {
@@ -131,8 +128,8 @@ func curves(r Report) template.HTML {
 	px := func(p [2]float64) (float64, float64) {
 		return left + (width-left-6)*(p[0]-lo)/(hi-lo), height - bottom - (height-bottom-8)*p[1]/top
 	}
-	line := func(b *bytes.Buffer, pts [][2]float64, style string) {
-		b.WriteString(`<polyline fill="none" style="` + style + `" points="`)
+	line := func(b *bytes.Buffer, pts [][2]float64, class string) {
+		b.WriteString(`<polyline class="` + class + `" points="`)
 		for _, p := range pts {
 			x, y := px(p)
 			fmt.Fprintf(b, "%.1f,%.1f ", x, y)
@@ -140,7 +137,7 @@ func curves(r Report) template.HTML {
 		b.WriteString(`"/>`)
 	}
 	var b bytes.Buffer
-	b.WriteString(`<div class="figures">`)
+	b.WriteString(`<div class="figures small">`)
 	for _, name := range names {
 		fmt.Fprintf(&b, `<figure><figcaption>%s</figcaption><svg class="chart" viewBox="0 0 %g %g" role="img" aria-label="%s: bytes a cycle over size">`, template.HTMLEscapeString(name), width, height, template.HTMLEscapeString(name))
 		for _, v := range []float64{0, top / 2, top} {
@@ -150,18 +147,22 @@ func curves(r Report) template.HTML {
 		for _, n := range []int{64, 1024, 16384, 1 << 20, 64 << 20} {
 			if x := math.Log2(float64(n)); x >= lo && x <= hi {
 				at, _ := px([2]float64{x, 0})
-				fmt.Fprintf(&b, `<text x="%.1f" y="%g" text-anchor="middle" style="font-size:9px">%s</text>`, at, height-6, unit.Size(int64(n)))
+				anchor := "middle"
+				if x == hi { // else its end would stand out of the chart
+					anchor = "end"
+				}
+				fmt.Fprintf(&b, `<text x="%.1f" y="%g" text-anchor="%s" style="font-size:9px">%s</text>`, at, height-6, anchor, unit.Size(int64(n)))
 			}
 		}
 		var best [][2]float64
 		for _, p := range series[name] {
 			best = append(best, [2]float64{p[0], envelope[family[name]][p[0]]})
 		}
-		line(&b, best, "stroke:var(--soft,#888);stroke-width:1;stroke-dasharray:3 3")
-		line(&b, series[name], "stroke:var(--accent,#0b5d8f);stroke-width:2")
+		line(&b, best, "paperline")
+		line(&b, series[name], "line s1")
 		b.WriteString(`</svg></figure>`)
 	}
-	b.WriteString(`</div><p class="sub">Dashed: the fastest method of the family at each size.</p>`)
+	b.WriteString(`</div><p class="note muted">Dotted: the fastest method of the family at each size.</p>`)
 	return template.HTML(b.String())
 }
 
@@ -179,29 +180,3 @@ func methodsOf(r Report, part string) []string {
 	}
 	return names
 }
-
-// WriteHTML prints a page of its own around the section.
-func WriteHTML(w io.Writer, r Report) error {
-	if _, err := io.WriteString(w, pageHead); err != nil {
-		return err
-	}
-	if err := HTMLSection(w, r); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, "</main></body></html>\n")
-	return err
-}
-
-const pageHead = `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>stackmeter copy</title>
-<style>
-:root { --bg: #fbfaf7; --panel: #fff; --ink: #1d2228; --soft: #59626d; --rule: #dfdcd3; --grid: #e8e5dd; --accent: #0b5d8f; }
-@media (prefers-color-scheme: dark) { :root { --bg: #14171b; --panel: #1b1f25; --ink: #e6e8ea; --soft: #9fa8b3; --rule: #343b44; --grid: #2a3038; --accent: #6db6e8; } }
-body { margin: 0; background: var(--bg); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
-main { max-width: 1160px; margin: 0 auto; padding: 0 20px; }
-.sub { color: var(--soft); } li { max-width: 95ch; margin: .35em 0; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; } td, th { padding: 2px 12px; text-align: right; border-bottom: 1px solid var(--rule); } td:first-child, th:first-child { text-align: left; }
-.scroll { overflow-x: auto; } .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(280px, 1fr)); gap: 14px; }
-figure { margin: 0; padding: 10px 12px; background: var(--panel); border: 1px solid var(--rule); border-radius: 6px; } figcaption { font-weight: 600; }
-svg.chart { width: 100%; height: auto; } svg text { fill: var(--soft); } .grid { stroke: var(--grid); }
-</style></head><body><main><h1>stackmeter copy</h1>
-`

@@ -23,9 +23,7 @@ func WriteText(w io.Writer, r Report) error {
 	}
 	fmt.Fprintf(b, "\nTimer %.0f cycles (taken off single shots), call %.0f cycles (part of every loop but Go's copy); CPU share %.1f %%, median spread %.0f %%\n",
 		r.Costs.Timer, r.Costs.Call, 100*r.Contention.CPUShare, 100*r.Contention.Spread)
-	for _, v := range r.Verdicts {
-		fmt.Fprintf(b, "\n* %s\n", v.Text)
-	}
+	textVerdicts(b, r)
 	for _, x := range r.Warnings {
 		fmt.Fprintf(b, "\nwarning: %s (%s)\n", x.Text, x.Code)
 	}
@@ -37,6 +35,20 @@ func WriteText(w io.Writer, r Report) error {
 	textLong(b, r)
 	textBest(b, r)
 	return b.Flush()
+}
+
+// WriteSummary prints the verdicts alone.
+func WriteSummary(w io.Writer, r Report) error {
+	b := bufio.NewWriter(w)
+	fmt.Fprintf(b, "Copy and checksum on CPU %d: %s\n", r.CPU, r.Machine.Model)
+	textVerdicts(b, r)
+	return b.Flush()
+}
+
+func textVerdicts(w io.Writer, r Report) {
+	for _, v := range r.Verdicts {
+		fmt.Fprintf(w, "\n* %s\n", v.Text)
+	}
 }
 
 // table starts an aligned table with a title.
@@ -105,30 +117,20 @@ func textRoof(w io.Writer, r Report) {
 }
 
 func textStates(w io.Writer, r Report) {
-	cols := append([]State{HotL1}, states...)
-	var names []string
-	for _, c := range r.Cells {
-		if c.Part == "offsets" && c.Bytes == packet && c.Src == 2 && c.Dst == 0 {
-			names = append(names, c.Method)
-		}
-	}
-	if len(names) == 0 {
+	rows := stateRows(r)
+	if len(rows) == 0 {
 		return
 	}
 	t := table(w, fmt.Sprintf("Core cycles for %d bytes, source at +2, by where the source is (times the roofline)", packet))
 	fmt.Fprint(t, "method\t")
-	for _, s := range cols {
-		fmt.Fprintf(t, "%s\t", s)
+	for _, c := range rows[0].Cells {
+		fmt.Fprintf(t, "%s\t", c.State)
 	}
 	fmt.Fprintln(t)
-	for _, name := range names {
-		fmt.Fprintf(t, "%s\t", name)
-		for _, s := range cols {
-			part := "states"
-			if s == HotL1 {
-				part = "offsets"
-			}
-			fmt.Fprintf(t, "%s\t", figure(r.cell(part, name, packet, 2, 0, s)))
+	for _, row := range rows {
+		fmt.Fprintf(t, "%s\t", row.Method)
+		for _, c := range row.Cells {
+			fmt.Fprintf(t, "%s\t", figure(c.Cell))
 		}
 		fmt.Fprintln(t)
 	}

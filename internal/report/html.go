@@ -39,6 +39,7 @@ type page struct {
 	Findings     []string
 	Warnings     []analysis.Warning
 	Sections     []section
+	Copy         template.HTML // the copy laboratory's section, or empty
 	Study        []fact
 	Hosts        []hostSection
 	Knobs        []knob
@@ -92,6 +93,10 @@ func HTML(w io.Writer, d *result.Dir) error {
 		Version:      m.Versions.Stackmeter,
 		HasServer:    r.Primary == analysis.Server,
 		MetricPhrase: metricName(r.Primary),
+	}
+	var err error
+	if p.Copy, err = copySectionOf(d.Path); err != nil {
+		return err
 	}
 	for _, e := range r.Experiments {
 		p.Sections = append(p.Sections, newSection(r, e))
