@@ -32,8 +32,11 @@ says what it found.`,
 				return errors.Join(err, writeJSON(c.OutOrStdout(), r))
 			}
 			tellRecovery(c.OutOrStdout(), r)
-			if err == nil && len(r.Restored)+len(r.Killed)+len(r.InUse) == 0 {
+			if err == nil && len(r.Restored)+len(r.Killed) == 0 {
 				fmt.Fprintln(c.OutOrStdout(), "nothing to put back")
+			}
+			for _, o := range r.InUse {
+				fmt.Fprintf(c.OutOrStdout(), "process %d holds settings: it puts them back when it ends\n", o.Task.PID)
 			}
 			return err
 		},
