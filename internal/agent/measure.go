@@ -30,6 +30,7 @@ func (s *session) measure(ctx context.Context, m Measure) (Measured, error) {
 	if err != nil {
 		return Measured{}, err
 	}
+	rounds := s.scatter.made()
 	var marks [2]cpu.Mark
 	var out Measured
 	samples, err := s.pool.Table.Sample(ctx, m.Window, func(i int) error {
@@ -52,6 +53,7 @@ func (s *session) measure(ctx context.Context, m Measure) (Measured, error) {
 	}
 	out.Counters = grown(s.options.Name, host.Difference(before, after))
 	out.Seconds = samples.Seconds()
+	out.Warnings = append(out.Warnings, s.scatter.lag(s.scatter.made()-rounds, out.Seconds)...)
 	for f := range s.spec.Flows {
 		n := samples.Count(f)
 		n.ID = s.spec.Flows[f].ID

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/stackmeter/stackmeter/internal/trial"
 )
 
 // thing is something that can be moved to a CPU.
@@ -21,9 +23,10 @@ type scatterer struct {
 	quit   chan struct{}
 	done   sync.WaitGroup
 
-	mu    sync.Mutex
-	moves int
-	err   error // the first refusal
+	mu     sync.Mutex
+	rounds int
+	moves  int
+	err    error // the first refusal
 }
 
 // start owns a goroutine until end. Every period each thing goes to a CPU drawn
@@ -66,6 +69,32 @@ func (s *scatterer) round(cpus, at []int) {
 		}
 		s.mu.Unlock()
 	}
+	s.mu.Lock()
+	s.rounds++
+	s.mu.Unlock()
+}
+
+// made is how many rounds were made so far; 0 of none.
+func (s *scatterer) made() int {
+	if s == nil {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rounds
+}
+
+// scatterLimit is the share of the rounds due in a window below which there is a
+// warning: the scatterer needs a CPU too, and gets it late where all are busy.
+const scatterLimit = 0.8
+
+// lag compares the rounds made in a window with those that were due.
+func (s *scatterer) lag(rounds int, seconds float64) []trial.Warning {
+	if s == nil || float64(rounds) >= scatterLimit*seconds/s.period.Seconds()-1 {
+		return nil
+	}
+	return []trial.Warning{{Code: "scatter-late", Text: fmt.Sprintf(
+		"%s was moved %d times in %.2f s, not every %v: the scatterer did not get a CPU", s.what(), rounds, seconds, s.period)}}
 }
 
 // so tells how many moves were made, and the first refusal.
