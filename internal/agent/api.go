@@ -67,6 +67,9 @@ type Configured struct {
 type Prepared struct {
 	Ports map[int]uint16 `json:"ports,omitempty"` // flow -> port, of a receiver
 	PIDs  []int          `json:"pids"`            // worker processes
+	// PacedBitsPerSecond is what the agent lets the senders send together, 0 where it
+	// sets no bound.
+	PacedBitsPerSecond float64 `json:"paced_bits_per_second,omitempty"`
 }
 
 // Connect tells senders where to; receivers get no address.

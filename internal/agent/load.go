@@ -59,7 +59,7 @@ func (s *session) prepare(ctx context.Context, spec load.Spec) (Prepared, error)
 	if err := s.options.Limits.check(spec); err != nil {
 		return Prepared{}, err
 	}
-	s.options.Limits.pace(&spec)
+	paced := s.options.Limits.pace(&spec)
 	pool, err := load.Start(ctx, spec)
 	if err != nil {
 		return Prepared{}, err
@@ -70,7 +70,7 @@ func (s *session) prepare(ctx context.Context, spec load.Spec) (Prepared, error)
 		return Prepared{}, err
 	}
 	s.pool, s.spec, s.phase = pool, spec, prepared
-	return Prepared{Ports: ports, PIDs: pool.PIDs()}, nil
+	return Prepared{Ports: ports, PIDs: pool.PIDs(), PacedBitsPerSecond: paced}, nil
 }
 
 func (s *session) connect(ctx context.Context, c Connect) (none, error) {
@@ -111,7 +111,7 @@ func (s *session) endLoad() {
 type Limits struct {
 	Flows    int           // at most
 	Lifetime time.Duration // of a load, at most
-	Memory   int64         // bytes of message buffers, at most
+	Memory   int64         // bytes of message and socket buffers as asked, at most
 	// BitsPerSecond is what the senders of a load may send together, at most; 0:
 	// what the link takes.
 	BitsPerSecond float64
@@ -122,21 +122,23 @@ func DefaultLimits() Limits {
 	return Limits{Flows: load.MaxFlows, Lifetime: load.MaxDuration, Memory: 1 << 30}
 }
 
-// pace shares the rate that is allowed among the senders.
-func (l Limits) pace(spec *load.Spec) {
+// pace shares the rate that is allowed among the senders and returns it, 0 where there
+// is no bound.
+func (l Limits) pace(spec *load.Spec) float64 {
 	if l.BitsPerSecond <= 0 || spec.Role != load.Send {
-		return
+		return 0
 	}
 	each := uint64(l.BitsPerSecond / 8 / float64(len(spec.Flows)))
 	for i := range spec.Flows {
 		spec.Flows[i].PacingBytesPerSecond = max(1, each)
 	}
+	return l.BitsPerSecond
 }
 
 func (l Limits) check(spec load.Spec) error {
 	var memory int64
 	for _, f := range spec.Flows {
-		memory += int64(f.MessageBytes)
+		memory += int64(f.MessageBytes) + int64(f.SendBufferBytes) + int64(f.ReceiveBufferBytes)
 	}
 	var err error
 	switch {
@@ -145,7 +147,7 @@ func (l Limits) check(spec load.Spec) error {
 	case spec.Lifetime > l.Lifetime:
 		err = fmt.Errorf("lifetime: %v, this agent allows %v", spec.Lifetime, l.Lifetime)
 	case memory > l.Memory:
-		err = fmt.Errorf("message buffers of %d bytes, this agent allows %d", memory, l.Memory)
+		err = fmt.Errorf("message and socket buffers of %d bytes, this agent allows %d", memory, l.Memory)
 	default:
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stackmeter/stackmeter/internal/load"
 	"github.com/stackmeter/stackmeter/internal/rig"
 	"github.com/stackmeter/stackmeter/internal/trial"
+	"github.com/stackmeter/stackmeter/internal/unit"
 )
 
 // scatterPeriod is how often unpinned work is moved to a random CPU under
@@ -91,6 +92,10 @@ func (b *Bench) run(ctx context.Context, c Config, t Timing, rec *trial.Trial) (
 	sending, err := b.Client.Prepare(ctx, client)
 	if err != nil {
 		return err
+	}
+	if rate := sending.PacedBitsPerSecond; rate > 0 {
+		rec.Warnings = append(rec.Warnings, trial.Warning{Code: "paced", Text: fmt.Sprintf(
+			"the client's agent lets its load send at most %s: throughput shows that bound, not the stack's", unit.BitRate(rate))})
 	}
 	if err := b.connect(ctx, server, ready.Ports); err != nil {
 		return err
