@@ -162,16 +162,18 @@ func (w *worker) prepare(p prepare) (map[int]uint16, error) {
 
 func (w *worker) connect(to map[int]netip.AddrPort) error {
 	engine := Engines[w.spec.Engine]
+	deadline := time.Now().Add(connectTimeout)
 	for i := range w.spec.Flows {
 		f := &w.spec.Flows[i]
+		left := max(time.Until(deadline), time.Millisecond) // 0 would be for ever (SO_SNDTIMEO)
 		var t Transport
 		var err error
 		if w.spec.Role == Receive {
-			t, err = w.lis[i].Accept(f, connectTimeout)
+			t, err = w.lis[i].Accept(f, left)
 			w.lis[i].Close()
 		} else {
 			f.Remote = to[f.ID]
-			t, err = engine.Dial(f, connectTimeout)
+			t, err = engine.Dial(f, left)
 		}
 		if err != nil {
 			return err
