@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/stackmeter/stackmeter/internal/stats"
+	"github.com/stackmeter/stackmeter/internal/trial"
 )
 
 // Scaling is how a metric grows with the number of CPUs or NICs.
@@ -24,7 +25,8 @@ type ScalePoint struct {
 	Cell *Cell  `json:"-"`
 	Key  string `json:"cell"`
 	// Factor is metric(N) / metric(1), as in the paper's Figures 1 and 2; ideal is
-	// N. Missing at N=1 and where nothing was measured at 1.
+	// N. Missing at N=1, where nothing was measured at 1, and where the figures don't
+	// compare (warning cpus-not-in-use).
 	Factor map[Metric]*stats.Comparison `json:"factor,omitempty"`
 	// Efficiency is metric(N) / (N * metric(1)), the paper's '58 %'; ideal is 1.
 	Efficiency map[Metric]*stats.Comparison `json:"efficiency,omitempty"`
@@ -58,7 +60,7 @@ func (a *analyzer) scaling(e *Experiment, factor string) []*Scaling {
 		for _, m := range fits {
 			var pts []stats.Point
 			for _, p := range s.Points {
-				if d := p.Cell.Metrics[m]; d != nil {
+				if d := p.Cell.Metrics[m]; d != nil && comparesOverCPUs(p.Cell, m) {
 					pts = append(pts, stats.Point{N: float64(p.N), Xs: d.Values})
 				}
 			}
@@ -74,6 +76,9 @@ func (a *analyzer) scaling(e *Experiment, factor string) []*Scaling {
 func (a *analyzer) relate(one, p *ScalePoint) {
 	p.Factor, p.Efficiency = map[Metric]*stats.Comparison{}, map[Metric]*stats.Comparison{}
 	for m, g := range a.gains(one.Cell, p.Cell) {
+		if !comparesOverCPUs(one.Cell, m) || !comparesOverCPUs(p.Cell, m) {
+			continue
+		}
 		f := g.Unpaired
 		f.Estimate = f.Map(func(v float64) float64 { return 1 + v })
 		p.Factor[m] = &f
@@ -81,4 +86,18 @@ func (a *analyzer) relate(one, p *ScalePoint) {
 		eff.Estimate = f.Map(func(v float64) float64 { return v / p.Ideal })
 		p.Efficiency[m] = &eff
 	}
+}
+
+// comparesOverCPUs reports whether a cell's figure compares with those of other numbers of
+// CPUs. One that is scaled to CPU does not where CPU time is a share of other CPUs
+// than those in use: where they could not be taken offline, what a load confined to
+// one of two CPUs carries, over a share of both, says nothing of one CPU.
+func comparesOverCPUs(c *Cell, m Metric) bool {
+	return m == Throughput || !slices.ContainsFunc(c.trials, otherCPUs)
+}
+
+// otherCPUs reports whether CPU time is a share of other CPUs than those in use.
+func otherCPUs(t *trial.Trial) bool {
+	n, err := strconv.Atoi(t.Levels["cpus"])
+	return err == nil && n > 0 && t.CPU.Online > 0 && n != t.CPU.Online
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/stackmeter/stackmeter/internal/stats"
 	"github.com/stackmeter/stackmeter/internal/trial"
@@ -109,10 +108,10 @@ func (a *analyzer) warnTrials(trials []trial.Trial) {
 			continue
 		}
 		sources[t.CPU.Source]++
-		if n, err := strconv.Atoi(t.Levels["cpus"]); err == nil && n > 0 && t.CPU.Online > 0 && n != t.CPU.Online {
+		if otherCPUs(t) {
 			note(trial.Warning{
 				Code: "cpus-not-in-use",
-				Text: fmt.Sprintf("%s: %d CPUs are in use but CPU time is a share of %d: figures scaled to CPU don't compare with those of other counts", t.ID, n, t.CPU.Online),
+				Text: fmt.Sprintf("%s: %s of the CPUs are to be in use but CPU time is a share of %d: figures scaled to CPU don't compare with those of other counts, and no scaling factor is given", t.ID, t.Levels["cpus"], t.CPU.Online),
 			})
 		}
 		if !t.CPU.Exact {

@@ -16,8 +16,8 @@ func findings(r *analysis.Report) []string {
 		if s := affinityFinding(e, r.Primary); s != "" {
 			out = append(out, e.Name+": "+s)
 		}
-		out = append(out, scalingFinding(e, e.CPUs, r.Primary)...)
-		out = append(out, scalingFinding(e, e.NICs, analysis.Throughput)...)
+		out = append(out, scalingFinding(e, e.CPUs, r.Primary, r.Confidence)...)
+		out = append(out, scalingFinding(e, e.NICs, analysis.Throughput, r.Confidence)...)
 		for _, c := range e.Contrasts {
 			out = append(out, contrastFinding(e, c, r.Primary)...)
 		}
@@ -69,7 +69,7 @@ func affinityFinding(e *analysis.Experiment, m analysis.Metric) string {
 
 // scalingFinding is about the largest size; several rows are told as a range of
 // their factors, without intervals.
-func scalingFinding(e *analysis.Experiment, ss []*analysis.Scaling, m analysis.Metric) []string {
+func scalingFinding(e *analysis.Experiment, ss []*analysis.Scaling, m analysis.Metric, confidence float64) []string {
 	var lo, hi *stats.Comparison
 	n, rows := 0, 0
 	for _, s := range ss {
@@ -90,16 +90,34 @@ func scalingFinding(e *analysis.Experiment, ss []*analysis.Scaling, m analysis.M
 		}
 	}
 	if lo == nil {
-		return nil
+		return notComparable(e, ss)
 	}
 	one := strings.ToUpper(ss[0].Of[:len(ss[0].Of)-1])
 	ideal := float64(n)
 	if rows == 1 {
-		return []string{fmt.Sprintf("%s: %d %ss give %.2f [%.2f, %.2f] times %s of one %s, %.0f %% of the ideal.",
-			e.Name, n, one, lo.Value, lo.Lo, lo.Hi, shortMetric(m), one, 100*lo.Value/ideal)}
+		times := fmt.Sprintf("%.2f [%.2f, %.2f] times %s of one %s, %.0f %% of the ideal",
+			lo.Value, lo.Lo, lo.Hi, shortMetric(m), one, 100*lo.Value/ideal)
+		switch {
+		case lo.Confidence < confidence:
+			return []string{fmt.Sprintf("%s: %s what %d %ss give (%s, at %.0f %% confidence).", e.Name, analysis.TooFew, n, one, times, 100*lo.Confidence)}
+		case lo.Lo <= 1 && lo.Hi >= 1:
+			return []string{fmt.Sprintf("%s: %s between %d %ss and one (%s).", e.Name, analysis.NoDifference, n, one, times)}
+		}
+		return []string{fmt.Sprintf("%s: %d %ss give %s.", e.Name, n, one, times)}
 	}
 	return []string{fmt.Sprintf("%s: %d %ss give %.2f to %.2f times %s of one %s over %d rows, %.0f to %.0f %% of the ideal.",
 		e.Name, n, one, lo.Value, hi.Value, shortMetric(m), one, rows, 100*lo.Value/ideal, 100*hi.Value/ideal)}
+}
+
+// notComparable says why sizes that were measured are not compared; nothing where one
+// size was measured.
+func notComparable(e *analysis.Experiment, ss []*analysis.Scaling) []string {
+	for _, s := range ss {
+		if s.Of == "cpus" && len(s.Points) > 1 && s.Points[0].N == 1 {
+			return []string{e.Name + ": scaling over CPUs can't be told: the figures don't compare, see the warning cpus-not-in-use."}
+		}
+	}
+	return nil
 }
 
 func shortMetric(m analysis.Metric) string {
