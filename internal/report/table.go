@@ -65,7 +65,8 @@ func (p *printer) paint(s string, st style) string {
 func (p *printer) line(s string, st style) { p.print(p.paint(cut(s, p.width), st) + "\n") }
 
 // table writes the table. If it is too wide, the columns that don't fit follow
-// below, each part with the left columns again; nothing is dropped.
+// below, each part with the left columns again; nothing is dropped. A column without a
+// heading stays with the one before it.
 func (p *printer) table(t *table) {
 	var widths []int
 	for _, r := range t.rows {
@@ -86,6 +87,9 @@ func (p *printer) table(t *table) {
 			used += 2 + widths[to]
 			to++
 		}
+		for to < len(widths) && to-1 > from && t.untitled(to) {
+			to--
+		}
 		if from > t.left {
 			p.print("\n")
 		}
@@ -93,6 +97,9 @@ func (p *printer) table(t *table) {
 		from = to
 	}
 }
+
+// untitled reports whether column i has no heading.
+func (t *table) untitled(i int) bool { return i >= len(t.rows[0]) || t.rows[0][i].text == "" }
 
 func (p *printer) columns(t *table, widths []int, from, to int) {
 	for _, r := range t.rows {
