@@ -15,7 +15,7 @@ GLOBL iota64<>(SB), RODATA|NOPTR, $64
 // func copySumRealign(dst, src *byte, n uintptr) uint64
 //
 // Copies as copyRealign, with aligned loads and stores and a permutation between
-// them, and sums the vectors on their way as sumVNNI.
+// them and the same prefetching, and sums the vectors on their way as sumVNNI.
 TEXT ·copySumRealign(SB), NOSPLIT, $0-32
 	MOVQ	dst+0(FP), DI
 	MOVQ	src+8(FP), SI
@@ -45,6 +45,38 @@ body:
 	VMOVDQA64	(SI), Z0
 	SUBQ	$256, BX
 	JB	words
+	CMPQ	BX, $(4096-256-64)
+	JB	turn
+	SUBQ	$1024, BX
+	PCALIGN	$64
+
+farTurn:
+	PREFETCHT0	1024(SI)
+	PREFETCHT0	1088(SI)
+	PREFETCHT0	1152(SI)
+	PREFETCHT0	1216(SI)
+	VMOVDQA64	64(SI), Z1
+	VMOVDQA64	128(SI), Z2
+	VMOVDQA64	192(SI), Z3
+	VMOVDQA64	256(SI), Z8
+	VPERMT2B	Z1, Z12, Z0
+	VPERMT2B	Z2, Z12, Z1
+	VPERMT2B	Z3, Z12, Z2
+	VPERMT2B	Z8, Z12, Z3
+	VMOVDQA64	Z0, (DI)
+	VMOVDQA64	Z1, 64(DI)
+	VMOVDQA64	Z2, 128(DI)
+	VMOVDQA64	Z3, 192(DI)
+	ADDWORDS(Z0, Z4)
+	ADDWORDS(Z1, Z5)
+	ADDWORDS(Z2, Z6)
+	ADDWORDS(Z3, Z7)
+	VMOVDQA64	Z8, Z0
+	ADDQ	$256, SI
+	ADDQ	$256, DI
+	SUBQ	$256, BX
+	JAE	farTurn
+	ADDQ	$1024, BX
 	PCALIGN	$64
 
 turn:
@@ -93,6 +125,33 @@ total:
 aligned:
 	SUBQ	$256, BX
 	JB	alignedWords
+	CMPQ	BX, $(4096-256-64)
+	JB	alignedTurn
+	SUBQ	$1024, BX
+	PCALIGN	$64
+
+farAlignedTurn:
+	PREFETCHT0	1024(SI)
+	PREFETCHT0	1088(SI)
+	PREFETCHT0	1152(SI)
+	PREFETCHT0	1216(SI)
+	VMOVDQA64	(SI), Z0
+	VMOVDQA64	64(SI), Z1
+	VMOVDQA64	128(SI), Z2
+	VMOVDQA64	192(SI), Z3
+	VMOVDQA64	Z0, (DI)
+	VMOVDQA64	Z1, 64(DI)
+	VMOVDQA64	Z2, 128(DI)
+	VMOVDQA64	Z3, 192(DI)
+	ADDWORDS(Z0, Z4)
+	ADDWORDS(Z1, Z5)
+	ADDWORDS(Z2, Z6)
+	ADDWORDS(Z3, Z7)
+	ADDQ	$256, SI
+	ADDQ	$256, DI
+	SUBQ	$256, BX
+	JAE	farAlignedTurn
+	ADDQ	$1024, BX
 	PCALIGN	$64
 
 alignedTurn:
