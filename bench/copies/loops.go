@@ -58,6 +58,15 @@ var (
 		}
 		return cycles.Stop() - t
 	}}
+	sumThenGo = loop{"Sum, then Go copy", func(dst, src []byte, at []uint32, n int) uint64 {
+		t := cycles.Start()
+		for _, o := range at {
+			s := src[o:][:n]
+			sink += uint64(memcopy.Sum(s))
+			copy(dst, s)
+		}
+		return cycles.Stop() - t
+	}}
 	sum       = checksummer("memcopy.Sum", memcopy.Sum)
 	gvisor    = checksummer("gVisor", func(b []byte) uint16 { return checksum.Checksum(b, 0) })
 	wireguard = checksummer("wireguard-go AVX2", func(b []byte) uint16 { return tun.Checksum(b, 0) })

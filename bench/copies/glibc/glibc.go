@@ -12,21 +12,12 @@ package glibc
 
 static void *(*volatile copyfn)(void *, const void *, size_t) = memcpy;
 
-static uint64_t loop(char *d, const char *s, size_t n, int reps) {
-	void *(*f)(void *, const void *, size_t) = copyfn;
-	_mm_lfence();
-	uint64_t t = __rdtsc();
-	_mm_lfence();
-	for (int i = 0; i < reps; i++)
-		f(d, s, n);
-	unsigned aux;
-	uint64_t e = __rdtscp(&aux);
-	_mm_lfence();
-	return e - t;
-}
+__attribute__((noipa)) static void *empty(void *d, const void *s, size_t n) { return d; }
 
-static uint64_t pool(char *d, const char *s, const uint32_t *at, int count, size_t n) {
-	void *(*f)(void *, const void *, size_t) = copyfn;
+static uintptr_t address(void) { return (uintptr_t)copyfn; }
+
+static uint64_t pool(char *d, const char *s, const uint32_t *at, int count, size_t n, int nothing) {
+	void *(*f)(void *, const void *, size_t) = nothing ? empty : copyfn;
 	_mm_lfence();
 	uint64_t t = __rdtsc();
 	_mm_lfence();
@@ -42,17 +33,19 @@ import "C"
 
 import "unsafe"
 
-// Loop copies src to dst, of equal length, reps times and returns the ticks of the
-// time stamp counter that it took.
-func Loop(dst, src []byte, reps int) uint64 {
-	return uint64(C.loop((*C.char)(unsafe.Pointer(&dst[0])), (*C.char)(unsafe.Pointer(&src[0])), C.size_t(len(src)), C.int(reps)))
-}
-
 // Pool copies n bytes from each of the offsets at of mem to dst and returns the
 // ticks that it took.
 func Pool(dst, mem []byte, at []uint32, n int) uint64 {
-	return uint64(C.pool((*C.char)(unsafe.Pointer(&dst[0])), (*C.char)(unsafe.Pointer(&mem[0])), (*C.uint32_t)(&at[0]), C.int(len(at)), C.size_t(n)))
+	return uint64(C.pool((*C.char)(unsafe.Pointer(&dst[0])), (*C.char)(unsafe.Pointer(&mem[0])), (*C.uint32_t)(&at[0]), C.int(len(at)), C.size_t(n), 0))
 }
+
+// Empty is Pool with a function that does nothing in the place of memcpy.
+func Empty(dst, mem []byte, at []uint32, n int) uint64 {
+	return uint64(C.pool((*C.char)(unsafe.Pointer(&dst[0])), (*C.char)(unsafe.Pointer(&mem[0])), (*C.uint32_t)(&at[0]), C.int(len(at)), C.size_t(n), 1))
+}
+
+// Address is where the memcpy begins that the C library chose for this CPU.
+func Address() uintptr { return uintptr(C.address()) }
 
 // Version returns the C library's version.
 func Version() string { return C.GoString(C.gnu_get_libc_version()) }
