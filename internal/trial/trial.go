@@ -22,19 +22,19 @@ type Status string
 // the record.
 const (
 	OK           Status = "ok"
-	Contaminated Status = "contaminated" // strangers used the CPUs above the threshold; was repeated
+	Contaminated Status = "contaminated" // strangers or the hypervisor used the CPUs above the threshold; was repeated
 	Failed       Status = "failed"       // could not be run or a setting was not in force
 )
 
 // Trial is one run of one workload in one configuration.
 type Trial struct {
 	Schema     int               `json:"schema"`
-	ID         string            `json:"id"`         // unique in the result: "e1.r3.c2" + attempt
+	ID         string            `json:"id"`         // unique in the result: experiment, order and attempt, "affinity.12.1"
 	Experiment string            `json:"experiment"` // name of the experiment in the plan
 	Levels     map[string]string `json:"levels"`     // factor name -> level, all factors of the experiment
 	Replicate  int               `json:"replicate"`  // from 1; a block of the randomised design
 	Order      int               `json:"order"`      // position in the executed order, from 1
-	Attempt    int               `json:"attempt"`    // from 1; above 1 after a contaminated attempt
+	Attempt    int               `json:"attempt"`    // from 1; above 1 after contaminated or failed attempts, also of an interrupted run
 	Status     Status            `json:"status"`
 	Error      string            `json:"error,omitempty"`
 
@@ -119,29 +119,28 @@ type Flow struct {
 	ServerCPU               int      `json:"server_cpu"` // -1: not pinned
 	ClientCPU               int      `json:"client_cpu"`
 	ThroughputBitsPerSecond float64  `json:"throughput_bits_per_second"`
-	Bytes                   uint64   `json:"bytes"`                 // received in the window
-	Messages                uint64   `json:"messages"`              // receive calls that returned data
-	EdgeSkewNanoseconds     int64    `json:"edge_skew_nanoseconds"` // how far this flow's samples were from the common edges
-	IntervalSeconds         float64  `json:"interval_seconds"`
-	IntervalBytes           []uint64 `json:"interval_bytes"`               // received, per interval of the window
+	Bytes                   uint64   `json:"bytes"`                        // received in the window
+	Messages                uint64   `json:"messages"`                     // receive calls that returned data
+	EdgeSkewNanoseconds     int64    `json:"edge_skew_nanoseconds"`        // how far this flow's samples were from the common edges
+	IntervalSeconds         float64  `json:"interval_seconds"`             // as asked; samples that came late are warned of
+	IntervalBytes           []uint64 `json:"interval_bytes"`               // received, per interval of the window; the last may be shorter
 	CongestionControl       string   `json:"congestion_control,omitempty"` // read back from the socket
 	SendBufferBytes         int      `json:"send_buffer_bytes,omitempty"`  // read back (the kernel doubles what is asked)
 	ReceiveBufferBytes      int      `json:"receive_buffer_bytes,omitempty"`
 	NoDelay                 bool     `json:"nodelay"`
 	Retransmits             uint64   `json:"retransmits,omitempty"` // segments, whole life of the connection
-	MigrationsServer        uint64   `json:"server_migrations,omitempty"`
 }
 
 // Knob is a setting as it was in force in the window, read back from the kernel.
 type Knob struct {
 	Name      string `json:"name"`      // "irq-affinity", "mtu", ...
-	Target    string `json:"target"`    // "server:sm-nic0", "machine"
+	Target    string `json:"target"`    // "server:srv0", "client:flow1", "machine"
 	Value     string `json:"value"`     // read back
 	Mechanism string `json:"mechanism"` // what carries it: "threaded-napi", "smp_affinity_list", "sched_setaffinity", ...
 }
 
 // Warning is something a reader must know before trusting a figure.
 type Warning struct {
-	Code string `json:"code"` // stable, kebab-case: "stalled-flow", "skew", "steal", "bimodal", ...
+	Code string `json:"code"` // stable, kebab-case: "stalled-flow", "skewed-flow", "steal", "contaminated", ...
 	Text string `json:"text"`
 }
