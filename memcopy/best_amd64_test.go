@@ -3,6 +3,8 @@ package memcopy
 import (
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -60,6 +62,31 @@ func TestMissingFeatureMakesUnavailable(t *testing.T) {
 	var un *UnavailableError
 	if err := r.Check(); !errors.As(err, &un) || un.Missing != AVX512 || !strings.Contains(err.Error(), "fused-avx512 needs AVX-512") {
 		t.Errorf("check of an unavailable routine: %v", err)
+	}
+}
+
+// TestDirectStores holds MOVDIR64B to the system's word on the CPU: where it is
+// missing the routine has no function and says what is missing; no plan takes it.
+func TestDirectStores(t *testing.T) {
+	r, ok := Lookup("movdir64b")
+	if !ok {
+		t.Fatal("not in the table")
+	}
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		t.Skipf("nothing to compare with: %v", err)
+	}
+	has := slices.Contains(strings.Fields(string(info)), "movdir64b")
+	if r.Available() != has || (r.Copy != nil) != has || (r.Check() == nil) != has {
+		t.Errorf("available %v, function %v, check %v; the kernel lists the feature: %v", r.Available(), r.Copy != nil, r.Check(), has)
+	}
+	if !has && !strings.Contains(r.Check().Error(), "MOVDIR64B") {
+		t.Errorf("check says %q", r.Check())
+	}
+	for _, n := range []int{64, 1448, 1 << 20, 64 << 20} {
+		if best, _ := Best(FamilyCopy, n); best.Needs&MOVDIR64B != 0 {
+			t.Errorf("%d bytes are copied by %s", n, best.Name)
+		}
 	}
 }
 

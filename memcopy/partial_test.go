@@ -49,46 +49,92 @@ func TestRFC1071Example(t *testing.T) {
 	}
 }
 
-// TestSplitsInEveryOrder cuts data into four parts of any parity, sums them by
-// every routine, combines them in each association, and sums them in each order.
+// TestSplitsInEveryOrder sums up to five parts of every pattern of odd and even
+// lengths by each routine, lays them end to end in every order, and combines
+// neighbours in every order, which makes every binary tree: all must be the sum of the
+// bytes laid end to end.
 func TestSplitsInEveryOrder(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	a, _ := twin(5000)
 	dst := make([]byte, 5000)
-	for round := range 300 {
-		data := a[rng.IntN(64):][:rng.IntN(4900)]
-		cuts := []int{0, rng.IntN(len(data) + 1), rng.IntN(len(data) + 1), rng.IntN(len(data) + 1), len(data)}
-		slices.Sort(cuts)
-		want := sumWords16(data)
-		for _, r := range available(t) {
-			if r.Family == FamilyCopy {
-				continue
+	for k := 1; k <= 5; k++ {
+		if k == 5 && (testing.Short() || raceEnabled) {
+			break
+		}
+		for odd := range 1 << k {
+			parts := make([][]byte, k)
+			for i := range parts {
+				n := 2*rng.IntN(150) + odd>>i&1
+				parts[i] = a[rng.IntN(4000):][:n:n]
 			}
-			var part [4]Partial
-			for i := range part {
-				part[(i+round)%4], _, _ = run(&r, dst, data[cuts[(i+round)%4]:cuts[(i+round)%4+1]])
+			splitEveryOrder(t, parts, dst)
+		}
+	}
+}
+
+func splitEveryOrder(t *testing.T, parts [][]byte, dst []byte) {
+	t.Helper()
+	orders := permutations(len(parts))
+	want := make([]uint16, len(orders))
+	for i, order := range orders {
+		var all []byte
+		for _, j := range order {
+			all = append(all, parts[j]...)
+		}
+		want[i] = sumWords16(all)
+	}
+	for _, r := range available(t) {
+		if r.Family == FamilyCopy {
+			continue
+		}
+		sums := make([]Partial, len(parts))
+		for i := range parts {
+			sums[i], _, _ = run(&r, dst, parts[i])
+		}
+		for i, order := range orders {
+			row := make([]Partial, len(parts))
+			for to, from := range order {
+				row[to] = sums[from]
 			}
-			left := part[0] // ((0 1) 2) 3
-			left.Combine(part[1])
-			left.Combine(part[2])
-			left.Combine(part[3])
-			right := part[2] // 0 (1 (2 3))
-			right.Combine(part[3])
-			mid := part[1]
-			mid.Combine(right)
-			right = part[0]
-			right.Combine(mid)
-			pairs, tail := part[0], part[2] // (0 1) (2 3)
-			pairs.Combine(part[1])
-			tail.Combine(part[3])
-			pairs.Combine(tail)
-			for _, p := range []Partial{left, right, pairs} {
-				if p.Fold() != want || p.Odd() != (len(data)&1 != 0) {
-					t.Fatalf("%s: %d bytes cut at %v: %#04x, want %#04x", r.Name, len(data), cuts, p.Fold(), want)
+			trees := 0
+			combineAll(row, func(p Partial) {
+				trees++
+				if p.Fold() != want[i] {
+					t.Fatalf("%s: parts in order %v: %#04x, want %#04x", r.Name, order, p.Fold(), want[i])
 				}
+			})
+			if trees == 0 {
+				t.Fatal("nothing was combined")
 			}
 		}
 	}
+}
+
+// combineAll combines the row's neighbours in each order and shows every total.
+func combineAll(row []Partial, total func(Partial)) {
+	if len(row) == 1 {
+		total(row[0])
+		return
+	}
+	for i := range len(row) - 1 {
+		rest := slices.Delete(slices.Clone(row), i+1, i+2)
+		rest[i].Combine(row[i+1])
+		combineAll(rest, total)
+	}
+}
+
+// permutations returns every order of 0 to n-1.
+func permutations(n int) [][]int {
+	if n == 0 {
+		return [][]int{nil}
+	}
+	var all [][]int
+	for _, p := range permutations(n - 1) {
+		for i := range n {
+			all = append(all, slices.Insert(slices.Clone(p), i, n-1))
+		}
+	}
+	return all
 }
 
 // TestPartialSequence feeds one Partial by all its methods and compares with the
