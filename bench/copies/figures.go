@@ -95,3 +95,22 @@ func (m *memory) copies(print bool) {
 	fmt.Println("  (as timed, glibc is called from a loop in C, memcopy from one in Go)")
 	target("Go's copy over this one, 4 to 16 KiB, source not 8-aligned: the least", unaligned, 3, false)
 }
+
+// pages compares copies of packets where the page offsets of source and destination
+// differ: loads wait for earlier stores to the same low twelve bits of an address, so
+// that one placement tells little.
+func (m *memory) pages() {
+	loops := []loop{goCopy, glibcCopy, bestCopy, glibcCalled}
+	fmt.Println("\nHot copies, source at +66, mean over 16 places of the destination in its page")
+	for _, n := range []int{256, 512, 1024, packet, 2048, 4096, 8192} {
+		var mean, worst [4]float64
+		for place := range 16 {
+			for i, v := range m.medians(loops, "hot", n, offset, 256*place, 31) {
+				mean[i] += v / 16
+				worst[i] = max(worst[i], v)
+			}
+		}
+		fmt.Printf("  %5d bytes: Go %.1f, glibc %.1f (from Go %.1f), memcopy %.1f: %.2f, called alike %.2f; the worst place %.1f, %.1f (%.1f), %.1f\n",
+			n, mean[0], mean[1], mean[3], mean[2], mean[2]/min(mean[0], mean[1]), mean[2]/min(mean[0], mean[3]), worst[0], worst[1], worst[3], worst[2])
+	}
+}

@@ -35,6 +35,7 @@ func main() {
 	mem.fused()
 	mem.checksums()
 	mem.copies(*cells)
+	mem.pages()
 }
 
 // target prints a figure beside its target. atMost says on which side it should be.
