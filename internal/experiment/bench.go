@@ -107,6 +107,9 @@ func (b *Bench) run(ctx context.Context, c Config, t Timing, rec *trial.Trial) (
 	}
 	groups["server"] = append(groups["server"], placed[0].NICWork...)
 	if b.OneMachine() {
+		rec.Warnings = append(rec.Warnings, unseenWork(c.NICs, placed[0])...)
+	}
+	if b.OneMachine() {
 		groups["client"] = append(sending.PIDs, placed[1].NICWork...)
 	}
 	if err := errors.Join(b.Server.Go(ctx), b.Client.Go(ctx)); err != nil {

@@ -118,6 +118,16 @@ func whole(flows []trial.Flow, seconds float64) []trial.Flow {
 	return out
 }
 
+// unseenWork tells where the receive work of the server's NICs can't be counted as the
+// server's: figures scaled to its CPU time are then too high.
+func unseenWork(nics int, p agent.Placed) []trial.Warning {
+	if len(p.NICWork) >= nics {
+		return nil
+	}
+	return []trial.Warning{{Code: "unseen-nic-work", Text: fmt.Sprintf(
+		"the kernel shows %d NAPI threads for the server's %d NICs: the receive work of the others is not counted as the server's CPU time", len(p.NICWork), nics)}}
+}
+
 // dropWarnings tells of packets that the host threw away: what TCP sent again for
 // them is part of the CPU time, not of the throughput.
 func dropWarnings(counters map[string]uint64) []trial.Warning {

@@ -3,6 +3,7 @@ package experiment
 import (
 	"testing"
 
+	"github.com/stackmeter/stackmeter/internal/agent"
 	"github.com/stackmeter/stackmeter/internal/trial"
 )
 
@@ -40,6 +41,14 @@ func TestDropWarnings(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestUnseenWork(t *testing.T) {
+	for threads, want := range map[int]int{0: 1, 1: 1, 2: 0, 4: 0} {
+		if w := unseenWork(2, agent.Placed{NICWork: make([]int, threads)}); len(w) != want {
+			t.Errorf("%d threads of 2 NICs: %v", threads, w)
 		}
 	}
 }
