@@ -103,7 +103,7 @@ func copyRules(p plan) []rule {
 		}
 	}
 	rules := []rule{{smallCopy, "memmove", whySmall}}
-	mid := rule{math.MaxInt, "avx512-realign", "aligned loads and stores with permutations between: 35 cycles at 1448 bytes from any offset, avx512 40 to 46, memmove 52 (Zen 5); below 320 bytes it is avx512"}
+	mid := rule{math.MaxInt, "avx512-realign", "aligned loads and stores with permutations between: 35 cycles at 1448 bytes from any offset, avx512 40 to 46, memmove 52 (Zen 5); up to 512 bytes it moves without a loop, 20 cycles where avx512 takes 27"}
 	if p.stringFrom == math.MaxInt {
 		return append(rules, mid)
 	}

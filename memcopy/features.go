@@ -49,13 +49,6 @@ func (f Features) String() string {
 // CPU says what this package found out about the CPU, once, at its start.
 func CPU() (vendor string, has Features) { return host.vendor, host.has }
 
-// cpu is what the rules of this package know about a CPU.
-type cpu struct {
-	vendor string // CPUID's: "GenuineIntel", "AuthenticAMD"; empty off x86
-	family int    // display family, e.g. 0x1a for Zen 5
-	has    Features
-}
-
 // host is the CPU that this process runs on. CPUID traps to the hypervisor in a
 // virtual machine (some 17,000 cycles), so it is asked only here.
 var host = detect()

@@ -9,6 +9,13 @@ import (
 // cpuid executes CPUID with the given leaf and subleaf.
 func cpuid(leaf, sub uint32) (eax, ebx, ecx, edx uint32)
 
+// cpu is what the rules of this package know about a CPU.
+type cpu struct {
+	vendor string // CPUID's: "GenuineIntel", "AuthenticAMD"
+	family int    // display family, e.g. 0x1a for Zen 5
+	has    Features
+}
+
 // detect takes the vector extensions from x/sys/cpu, which asks XGETBV whether
 // the system saves their registers, and the rest, which x/sys/cpu does not know,
 // from CPUID itself.

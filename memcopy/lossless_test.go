@@ -58,3 +58,32 @@ func TestX87DoubleIsNoCopy(t *testing.T) {
 		t.Error("FLD and FSTP changed more than NaNs")
 	}
 }
+
+// TestX87StackIsLeftEmpty copies each length nine times on one thread: a register
+// of the x87 stack left behind by a call would overflow its eight, and one popped too
+// many would underflow, and both store the 'integer indefinite'.
+func TestX87StackIsLeftEmpty(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the x87 is part of x86 CPUs only")
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	src, _ := twin(300)
+	dst := make([]byte, 300)
+	for _, name := range []string{"x87", "x87-double"} {
+		r, ok := Lookup(name)
+		if !ok {
+			t.Fatalf("%s is not in the table", name)
+		}
+		x87, _ := Lookup("x87")
+		for n := range 300 {
+			for range 9 {
+				r.Copy(dst[:n], src)
+			}
+			clear(dst)
+			if x87.Copy(dst[:n], src); !bytes.Equal(dst[:n], src[:n]) {
+				t.Fatalf("after nine copies of %d bytes by %s the next differs", n, name)
+			}
+		}
+	}
+}
