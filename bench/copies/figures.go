@@ -102,7 +102,7 @@ func (m *memory) copies(print bool) {
 func (m *memory) pages() {
 	loops := []loop{goCopy, glibcCopy, bestCopy, glibcCalled}
 	fmt.Println("\nHot copies, source at +66, mean over 16 places of the destination in its page")
-	for _, n := range []int{256, 512, 1024, packet, 2048, 4096, 8192} {
+	for _, n := range []int{160, 256, 384, 512, 1024, packet, 2048, 4096, 8192} {
 		var mean, worst [4]float64
 		for place := range 16 {
 			for i, v := range m.medians(loops, "hot", n, offset, 256*place, 31) {

@@ -36,6 +36,7 @@ func main() {
 	mem.checksums()
 	mem.copies(*cells)
 	mem.pages()
+	runtime.KeepAlive(&sink)
 }
 
 // target prints a figure beside its target. atMost says on which side it should be.
