@@ -127,6 +127,7 @@ func Run(ctx context.Context, cfg Config, progress Progress) (Report, error) {
 	if cfg.WhereOnly {
 		parts = append(parts[:2:2], parts[len(parts)-1])
 	}
+	stolen, begun := stealSeconds(cfg.CPU), time.Now()
 	for i, p := range parts {
 		progress(i, len(parts), p.what)
 		if err := p.run(); err != nil {
@@ -134,6 +135,10 @@ func Run(ctx context.Context, cfg Config, progress Progress) (Report, error) {
 		}
 	}
 	progress(len(parts), len(parts), "done")
+	l.report.Contention.StealSeconds = stealSeconds(cfg.CPU) - stolen
+	if s := l.report.Contention.StealSeconds; s > (1-flagShare)*time.Since(begun).Seconds() {
+		l.warn("steal", "the hypervisor kept CPU %d from this machine for %.2f s while it was measured", cfg.CPU, s)
+	}
 	l.finish()
 	share := l.report.Contention.CPUShare
 	if share < refuseShare && !cfg.Force {

@@ -93,7 +93,9 @@ type Costs struct {
 
 // Contention is how much of its CPU the measuring thread got.
 type Contention struct {
-	CPUShare     float64 `json:"cpu_share"`
+	CPUShare float64 `json:"cpu_share"`
+	// StealSeconds is what the hypervisor took meanwhile, which CPUShare cannot see:
+	// stolen time counts as the thread's.
 	StealSeconds float64 `json:"steal_seconds"`
 	// Spread is the median over loops of (p90 - p10) / p50.
 	Spread float64 `json:"median_spread"`

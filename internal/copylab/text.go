@@ -21,8 +21,8 @@ func WriteText(w io.Writer, r Report) error {
 	if r.Core.Known {
 		fmt.Fprintf(b, "; core clock %.0f MHz (%.0f to %.0f over %d samples)", r.Core.MedianHertz/1e6, r.Core.MinHertz/1e6, r.Core.MaxHertz/1e6, r.Core.Samples)
 	}
-	fmt.Fprintf(b, "\nTimer %.0f cycles (taken off single shots), call %.0f cycles (part of every loop but Go's copy); CPU share %.1f %%, median spread %.0f %%\n",
-		r.Costs.Timer, r.Costs.Call, 100*r.Contention.CPUShare, 100*r.Contention.Spread)
+	fmt.Fprintf(b, "\nTimer %.0f cycles (taken off single shots), call %.0f cycles (part of every loop but Go's copy); CPU share %.1f %%, stolen %.2f s, median spread %.0f %%\n",
+		r.Costs.Timer, r.Costs.Call, 100*r.Contention.CPUShare, r.Contention.StealSeconds, 100*r.Contention.Spread)
 	textVerdicts(b, r)
 	for _, x := range r.Warnings {
 		fmt.Fprintf(b, "\nwarning: %s (%s)\n", x.Text, x.Code)

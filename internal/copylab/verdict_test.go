@@ -79,3 +79,13 @@ func TestSmooth(t *testing.T) {
 		}
 	}
 }
+
+func TestParseSteal(t *testing.T) {
+	const stat = "cpu  10 0 20 900 1 2 3 77 0 0\ncpu0 5 0 10 450 1 1 1 30 0 0\ncpu1 5 0 10 450 0 1 2 47 0 0\nintr 5\n"
+	if got := parseSteal(strings.NewReader(stat), 1); got != 0.47 {
+		t.Errorf("CPU 1: %v s, want 0.47", got)
+	}
+	if got := parseSteal(strings.NewReader(stat), 7); got != 0 {
+		t.Errorf("a CPU that is not there: %v s", got)
+	}
+}
