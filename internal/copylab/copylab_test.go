@@ -8,10 +8,12 @@ import (
 	"errors"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/perf/benchfmt"
 
+	"github.com/stackmeter/stackmeter/internal/cycles"
 	"github.com/stackmeter/stackmeter/internal/sysx"
 	"github.com/stackmeter/stackmeter/memcopy"
 )
@@ -130,5 +132,39 @@ func TestCancel(t *testing.T) {
 func TestImpossibleCPU(t *testing.T) {
 	if _, err := Run(context.Background(), Config{CPU: 4096, Peer: 4096}, nil); err == nil || !strings.Contains(err.Error(), "CPU 4096") {
 		t.Errorf("a run on a CPU that is not there returned %v", err)
+	}
+}
+
+// TestContended measures on a CPU that two other threads want too.
+func TestContended(t *testing.T) {
+	if testing.Short() {
+		t.Skip("keeps a CPU busy for seconds: not with -short")
+	}
+	cpus, err := sysx.Affinity(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var hogs sync.WaitGroup
+	for range 2 {
+		hogs.Go(func() {
+			runtime.LockOSThread() // never unlocked: the thread ends with its affinity
+			if err := sysx.SetAffinity(0, cpus[:1]); err != nil {
+				t.Error(err)
+			}
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		})
+	}
+	defer hogs.Wait()
+	defer close(stop)
+	r, err := Run(context.Background(), Config{CPU: cpus[0], Peer: cpus[0], Quick: true}, nil)
+	if !errors.Is(err, ErrContended) && !errors.Is(err, cycles.ErrUnsteady) {
+		t.Errorf("a run with %.0f %% of its CPU was accepted: %v", 100*r.Contention.CPUShare, err)
 	}
 }
