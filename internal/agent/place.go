@@ -113,8 +113,10 @@ func (s *session) place(ctx context.Context, p Place) (Placed, error) {
 
 // placeFlows scatters or confines the flows that are not pinned.
 func (s *session) placeFlows(p Place, moved *scatterer) error {
+	s.flowCPUs = map[int]host.CPUList{}
 	for i, f := range s.spec.Flows {
-		if f.CPU >= 0 {
+		if f.CPU >= 0 { // the worker pinned it
+			s.flowCPUs[i] = host.CPUs(f.CPU)
 			continue
 		}
 		tid := s.pool.Table.Slot(i).TID()
@@ -126,6 +128,7 @@ func (s *session) placeFlows(p Place, moved *scatterer) error {
 			if err := sysx.SetAffinity(tid, p.Confine); err != nil {
 				return err
 			}
+			s.flowCPUs[i] = host.CPUs(p.Confine...)
 		}
 	}
 	return nil
@@ -140,11 +143,12 @@ func (s *session) confirmFlows(m *Measured) error {
 		if err != nil {
 			return err
 		}
-		if f.CPU < 0 {
+		want, fixed := s.flowCPUs[i]
+		if !fixed {
 			continue
 		}
-		if len(cpus) != 1 || cpus[0] != f.CPU {
-			return &Error{Code: "not-in-force", Text: fmt.Sprintf("flow %d: pinned to CPU %d, the kernel has %v", f.ID, f.CPU, host.CPUList(cpus))}
+		if !slices.Equal(cpus, want) {
+			return &Error{Code: "not-in-force", Text: fmt.Sprintf("flow %d: confined to CPUs %v, the kernel has %v", f.ID, want, host.CPUList(cpus))}
 		}
 		m.Knobs = append(m.Knobs, trial.Knob{
 			Name: "process-affinity", Target: fmt.Sprintf("%sflow%d", s.prefix(), f.ID), Value: host.CPUList(cpus).String(), Mechanism: "sched_setaffinity",

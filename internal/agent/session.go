@@ -32,6 +32,8 @@ type session struct {
 	probe   *cpu.Probe
 	lost    []Limit
 	irqs    map[int]host.CPUList // interrupts that place pinned
+	// flowCPUs are the CPUs of the flows that may not move, by index of the spec.
+	flowCPUs map[int]host.CPUList
 	settings
 }
 

@@ -24,7 +24,7 @@ func newRestore() *cobra.Command {
 		Long: `Put back every setting that a run changed and could not restore because it was
 killed. Every stackmeter command does this first; this one does nothing else and
 says what it found.`,
-		Example: "  stackmeter restore\n  stackmeter restore --json | jq .Failed",
+		Example: "  stackmeter restore\n  stackmeter restore --json | jq .failed",
 		Args:    argCheck(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			r, err := recoverNow(c.Context())

@@ -20,26 +20,28 @@ import (
 
 // Change is a change as the journal has it.
 type Change struct {
-	Name, Target string
-	Old, New     string
+	Name   string `json:"name"`
+	Target string `json:"target"`
+	Old    string `json:"old"`
+	New    string `json:"new"`
 }
 
 // Failure is a change that could not be undone.
 type Failure struct {
 	Change
-	Error   string
-	Command string // shell command that undoes it; empty if not known
+	Error   string `json:"error"`
+	Command string `json:"command,omitempty"` // shell command that undoes it; empty if not known
 }
 
 // Report is what a restoration came to.
 type Report struct {
-	Restored []Change    // put back
-	Gone     []Change    // the thing itself is gone (a NIC, thread, namespace or boot that ended)
-	Foreign  []Change    // changed by somebody else since: left as it is
-	Killed   []host.Task // processes left over
-	Failed   []Failure   // not undone, and noted still: the next Recover tries again
-	InUse    []Owner     // journals of processes that run
-	Notes    []string    // what was tolerated, for a log
+	Restored []Change    `json:"restored,omitempty"` // put back
+	Gone     []Change    `json:"gone,omitempty"`     // the thing itself is gone (a NIC, thread, namespace or boot that ended)
+	Foreign  []Change    `json:"foreign,omitempty"`  // changed by somebody else since: left as it is
+	Killed   []host.Task `json:"killed,omitempty"`   // processes left over
+	Failed   []Failure   `json:"failed,omitempty"`   // not undone, and noted still: the next Recover tries again
+	InUse    []Owner     `json:"in_use,omitempty"`   // journals of processes that run
+	Notes    []string    `json:"notes,omitempty"`    // what was tolerated, for a log
 }
 
 // Err is nil if nothing failed.
