@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/perf/benchfmt"
@@ -144,7 +145,7 @@ func TestContended(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := make(chan struct{})
+	var stop atomic.Bool
 	var hogs sync.WaitGroup
 	for range 2 {
 		hogs.Go(func() {
@@ -152,17 +153,12 @@ func TestContended(t *testing.T) {
 			if err := sysx.SetAffinity(0, cpus[:1]); err != nil {
 				t.Error(err)
 			}
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
+			for !stop.Load() {
 			}
 		})
 	}
 	defer hogs.Wait()
-	defer close(stop)
+	defer stop.Store(true)
 	r, err := Run(context.Background(), Config{CPU: cpus[0], Peer: cpus[0], Quick: true}, nil)
 	if !errors.Is(err, ErrContended) && !errors.Is(err, cycles.ErrUnsteady) {
 		t.Errorf("a run with %.0f %% of its CPU was accepted: %v", 100*r.Contention.CPUShare, err)
