@@ -148,9 +148,13 @@ func prefetching(r *Report, say sayer) {
 func whereToSum(r *Report, say sayer) {
 	for _, arrival := range []string{"dram", "written"} {
 		var split, two, fused, ahead float64
+		unsteady := ""
 		for _, w := range r.Where {
 			if w.Arrival != arrival {
 				continue
+			}
+			if w.P90-w.P10 > 0.5*w.Total {
+				unsteady += fmt.Sprintf(" Unsteady, do not lean on it: %s, %.0f to %.0f.", w.Way, w.P10, w.P90)
 			}
 			switch w.Way {
 			case whereSplit:
@@ -167,8 +171,8 @@ func whereToSum(r *Report, say sayer) {
 			continue
 		}
 		source := map[string]string{"dram": "from memory", "written": "written by the other CPU"}[arrival]
-		say("where-"+arrival, "A packet that arrives %s costs %.0f cycles checksummed on CPU A and copied on B, %.0f with both on B (%s), %.0f in one pass on B (%s), %.0f in one pass with packets prefetched (%s).",
-			source, split, two, change(two, split), fused, change(fused, split), ahead, change(ahead, split))
+		say("where-"+arrival, "A packet that arrives %s costs %.0f cycles checksummed on CPU A and copied on B, %.0f with both on B (%s), %.0f in one pass on B (%s), %.0f in one pass with packets prefetched (%s).%s",
+			source, split, two, change(two, split), fused, change(fused, split), ahead, change(ahead, split), unsteady)
 	}
 }
 

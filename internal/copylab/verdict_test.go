@@ -89,3 +89,21 @@ func TestParseSteal(t *testing.T) {
 		t.Errorf("a CPU that is not there: %v s", got)
 	}
 }
+
+func TestUnsteadyIsSaid(t *testing.T) {
+	r := figures()
+	for way, total := range map[string]float64{whereSplit: 500, whereTwo: 400, whereFused: 450, whereAhead: 300} {
+		r.Where = append(r.Where, WhereRow{Arrival: "dram", Way: way, Total: total, P10: total - 20, P90: total + 20})
+	}
+	if got := verdict(r, "where-dram"); !strings.Contains(got, "400 with both on B (-20 %)") || strings.Contains(got, "Unsteady") {
+		t.Errorf("verdict %q", got)
+	}
+	for i := range r.Where {
+		if r.Where[i].Way == whereTwo {
+			r.Where[i].P90 = 900
+		}
+	}
+	if got := verdict(r, "where-dram"); !strings.Contains(got, "Unsteady, do not lean on it: both on B, two passes, 380 to 900.") {
+		t.Errorf("verdict %q", got)
+	}
+}
