@@ -2,6 +2,7 @@ package load
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -78,7 +79,7 @@ func (l *tcpListener) Accept(f *FlowSpec, timeout time.Duration) (Transport, err
 			continue // it went away between poll and accept
 		}
 		if opensWith(fd, f.Token) {
-			if err := configure(fd, f); err != nil {
+			if err := errors.Join(configure(fd, f), waitForMessages(fd, f)); err != nil {
 				unix.Close(fd)
 				return nil, err
 			}
@@ -209,11 +210,6 @@ func configure(fd int, f *FlowSpec) error {
 	if err := pace(fd, f.PacingBytesPerSecond); err != nil {
 		return err
 	}
-	if f.WholeMessages {
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, f.lowWater()); err != nil {
-			return fmt.Errorf("SO_RCVLOWAT=%d: %w", f.lowWater(), err)
-		}
-	}
 	if f.Congestion == "" {
 		return nil
 	}
@@ -237,6 +233,21 @@ func pace(fd int, rate uint64) error {
 	}
 	if got, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE); err != nil || got != rate {
 		return fmt.Errorf("SO_MAX_PACING_RATE=%d is not in force: kernel has %d (%v)", rate, got, err)
+	}
+	return nil
+}
+
+// waitForMessages sets what one receive call waits for. It comes after the
+// token, which is shorter than most messages.
+func waitForMessages(fd int, f *FlowSpec) error {
+	if !f.WholeMessages {
+		return nil
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, f.lowWater()); err != nil {
+		return fmt.Errorf("SO_RCVLOWAT=%d: %w", f.lowWater(), err)
+	}
+	if got, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT); err != nil || got != f.lowWater() {
+		return fmt.Errorf("SO_RCVLOWAT=%d is not in force: kernel has %d (%v)", f.lowWater(), got, err)
 	}
 	return nil
 }

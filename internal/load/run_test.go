@@ -166,6 +166,27 @@ func TestNullEngine(t *testing.T) {
 	p.stop(t)
 }
 
+// TestWholeMessages waits for messages, and is not kept by the token, which is
+// shorter.
+func TestWholeMessages(t *testing.T) {
+	server, client := specs("kernel", load.Process, 1, 8192)
+	server.Flows[0].WholeMessages = true
+	began := time.Now()
+	p := start(t, server, client)
+	if d := time.Since(began); d > 900*time.Millisecond {
+		t.Errorf("connecting took %v: the token waited for a whole message", d)
+	}
+	p.run(t)
+	samples, err := p.server.Table.Sample(t.Context(), load.Window{Length: 200 * time.Millisecond, Interval: 200 * time.Millisecond}, func(int) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := samples.Count(0); n.Bytes < n.Messages*8000 {
+		t.Errorf("%d bytes in %d receive calls: not whole messages of 8192", n.Bytes, n.Messages)
+	}
+	p.stop(t)
+}
+
 // TestPacing holds a sender to a rate.
 func TestPacing(t *testing.T) {
 	server, client := specs("kernel", load.Process, 1, 4096)
