@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"html/template"
 
 	"github.com/stackmeter/stackmeter/internal/analysis"
@@ -19,7 +20,7 @@ type figure struct {
 
 func newFigure(c *stats.Comparison, v analysis.Verdict) *figure {
 	return &figure{
-		Value: fmt.Sprintf("%+.2f", 100*c.Value), Interval: pointRange(c.Estimate), P: pValue(c.P), Verdict: v,
+		Value: points(c.Value), Interval: pointRange(c.Estimate), P: pValue(c.P), Verdict: v,
 		Class: map[analysis.Verdict]string{analysis.More: "more", analysis.Less: "less"}[v],
 	}
 }
@@ -60,9 +61,9 @@ func newAffinityTable(e *analysis.Experiment, m analysis.Metric, paper bool) aff
 		}
 		if p := row.Paper; p != nil && paper {
 			for _, v := range []float64{p.IRQ, p.Process, p.Both} {
-				r.Paper = append(r.Paper, fmt.Sprintf("%+.2f", 100*v))
+				r.Paper = append(r.Paper, points(v))
 			}
-			r.Paper = append(r.Paper, "", "", fmt.Sprintf("%+.2f", 100*p.Interaction()))
+			r.Paper = append(r.Paper, "", "", points(p.Interaction()))
 		}
 		t.Rows = append(t.Rows, r)
 		t.Verdicts = append(t.Verdicts, interactionVerdict(e, row, m))
@@ -142,4 +143,13 @@ type cellRow struct {
 	Server, Machine, Throughput *analysis.Measured
 	Modes                       *stats.Modes
 	Strip, CPU                  template.HTML
+}
+
+// points is a share as signed percentage points, and never "-0.00".
+func points(share float64) string {
+	hundredths := math.Round(100 * 100 * share)
+	if hundredths == 0 {
+		hundredths = 0 // not the negative zero that -0.001 rounds to
+	}
+	return fmt.Sprintf("%+.2f", hundredths/100)
 }

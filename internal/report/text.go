@@ -109,7 +109,7 @@ func (p *printer) affinity(e *analysis.Experiment, m analysis.Metric, full bool)
 		add := func(c *stats.Comparison, v analysis.Verdict, mark string) {
 			val, rng, pp := textCell{"-", dim}, textCell{}, textCell{}
 			if c != nil {
-				val = textCell{fmt.Sprintf("%+.2f%s", 100*c.Value, mark), verdictStyle(v)}
+				val = textCell{points(c.Value) + mark, verdictStyle(v)}
 				rng, pp = textCell{strings.ReplaceAll(pointRange(c.Estimate), ",", ""), dim}, textCell{pValue(c.P), dim}
 			}
 			value, interval, pv = append(value, val), append(interval, rng), append(pv, pp)
@@ -136,7 +136,7 @@ func (p *printer) affinity(e *analysis.Experiment, m analysis.Metric, full bool)
 		t.row(words...)
 		if full && row.Paper != nil {
 			pr := row.Paper
-			c := func(v float64) textCell { return textCell{fmt.Sprintf("%+.2f", 100*v), dim} }
+			c := func(v float64) textCell { return textCell{points(v), dim} }
 			t.row(textCell{"  paper", dim}, c(pr.IRQ), c(pr.Process), c(pr.Both), textCell{}, textCell{}, c(pr.Interaction()))
 		}
 	}

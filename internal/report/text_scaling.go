@@ -105,14 +105,14 @@ func (p *printer) contrast(r *analysis.Report, e *analysis.Experiment, c *analys
 	for _, a := range c.Against {
 		row := []textCell{{text: cellName(e, a.Cell.Levels)}}
 		if g := a.Gains[r.Primary]; g != nil {
-			row = append(row, textCell{fmt.Sprintf("%+.2f", 100*g.Unpaired.Value), verdictStyle(g.Verdict)},
+			row = append(row, textCell{points(g.Unpaired.Value), verdictStyle(g.Verdict)},
 				textCell{pointRange(g.Unpaired.Estimate), dim}, textCell{pValue(g.Unpaired.P), dim})
 		} else {
 			row = append(row, textCell{"-", dim}, textCell{}, textCell{})
 		}
 		for _, m := range []analysis.Metric{analysis.Machine, analysis.Throughput} {
 			if g := a.Gains[m]; g != nil {
-				row = append(row, textCell{text: fmt.Sprintf("%+.2f", 100*g.Unpaired.Value), style: verdictStyle(g.Verdict)})
+				row = append(row, textCell{text: points(g.Unpaired.Value), style: verdictStyle(g.Verdict)})
 			} else {
 				row = append(row, textCell{"-", dim})
 			}
