@@ -42,7 +42,7 @@ func TestCapturedStudy(t *testing.T) {
 	if strings.Contains(text.String(), "-0.00") {
 		t.Error("a negative zero")
 	}
-	if !strings.Contains(page.String(), "+20.42") {
+	if !strings.Contains(page.String(), "20.42") {
 		t.Error("the page lacks the interaction")
 	}
 }

@@ -2,8 +2,8 @@ package report
 
 import (
 	"fmt"
-	"math"
 	"html/template"
+	"math"
 
 	"github.com/stackmeter/stackmeter/internal/analysis"
 	"github.com/stackmeter/stackmeter/internal/stats"
