@@ -5,11 +5,13 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -149,7 +151,8 @@ func TestNoisyConnections(t *testing.T) {
 		"noise": noise, "oversize": oversize, "cut off": {0, 0, 0, 9, '{'}, "no JSON": {0, 0, 0, 2, '{', '{'}, "empty": {0, 0, 0, 0},
 	} {
 		conn := a.open(t)
-		if _, err := conn.Write(b); err != nil {
+		// The agent may hang up on the first bytes, before the rest is written.
+		if _, err := conn.Write(b); err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if name == "cut off" {
