@@ -40,7 +40,7 @@ type process struct {
 
 // Start starts the workers in the namespaces of the calling process and, on the
 // receiving side, listens. The program must dispatch [WorkerRole].
-func Start(ctx context.Context, spec Spec) (p *Pool, err error) {
+func Start(ctx context.Context, spec Spec) (_ *Pool, err error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func Start(ctx context.Context, spec Spec) (p *Pool, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p = &Pool{Table: table, spec: spec}
+	p := &Pool{Table: table, spec: spec}
 	defer func() {
 		if err != nil {
 			p.Close()

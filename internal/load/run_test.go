@@ -305,6 +305,17 @@ func TestWorkersEndWithThePool(t *testing.T) {
 	}
 }
 
+// TestStartFails leaves nothing behind where a worker can't be started.
+func TestStartFails(t *testing.T) {
+	server, _ := specs("kernel", load.Process, 2, 1024)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if p, err := load.Start(ctx, server); err == nil {
+		p.Close()
+		t.Error("started under a context that has ended")
+	}
+}
+
 func TestBadSpec(t *testing.T) {
 	good, _ := specs("kernel", load.Process, 1, 1024)
 	for name, spoil := range map[string]func(*load.Spec){
