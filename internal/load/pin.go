@@ -1,11 +1,15 @@
 package load
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackmeter/stackmeter/internal/sysx"
 )
 
 // sameCPU reports whether all flows ask for one CPU, and which.
@@ -18,35 +22,41 @@ func sameCPU(flows []FlowSpec) (int, bool) {
 	return flows[0].CPU, true
 }
 
-// pinProcess confines every thread of this process; threads made later inherit it.
-func pinProcess(cpu int) error {
+// eachThread calls f with every thread of this process; one that ends meanwhile
+// (unix.ESRCH) is no error.
+func eachThread(f func(tid int) error) error {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
-		return fmt.Errorf("list own threads to pin them: %w", err)
+		return fmt.Errorf("list own threads: %w", err)
 	}
 	for _, t := range tasks {
 		tid, err := strconv.Atoi(t.Name())
 		if err != nil {
 			continue
 		}
-		if err := pin(tid, cpu); err != nil && err != unix.ESRCH {
+		if err := f(tid); err != nil && !errors.Is(err, unix.ESRCH) {
 			return err
 		}
 	}
 	return nil
 }
 
+// pinProcess confines every thread of this process; threads made later inherit it.
+func pinProcess(cpu int) error {
+	return eachThread(func(tid int) error { return pin(tid, cpu) })
+}
+
+// pin confines a thread, 0 for the calling one, to a CPU and reads it back.
 func pin(tid, cpu int) error {
-	var want, got unix.CPUSet
-	want.Set(cpu)
-	if err := unix.SchedSetaffinity(tid, &want); err != nil {
-		return fmt.Errorf("pin thread %d to CPU %d: %w (is the CPU online and in this process's cpuset?)", tid, cpu, err)
+	if err := sysx.SetAffinity(tid, []int{cpu}); err != nil {
+		return fmt.Errorf("pin to CPU %d: %w (is the CPU online and in this process's cpuset?)", cpu, err)
 	}
-	if err := unix.SchedGetaffinity(tid, &got); err != nil {
-		return fmt.Errorf("read back the affinity of thread %d: %w", tid, err)
+	got, err := sysx.Affinity(tid)
+	if err != nil {
+		return fmt.Errorf("read back: %w", err)
 	}
-	if got != want {
-		return fmt.Errorf("affinity of thread %d to CPU %d is not in force", tid, cpu)
+	if !slices.Equal(got, []int{cpu}) {
+		return fmt.Errorf("affinity of thread %d to CPU %d is not in force: the kernel has %v", tid, cpu, got)
 	}
 	return nil
 }

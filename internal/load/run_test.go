@@ -2,6 +2,7 @@ package load_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -83,6 +84,17 @@ func (p *pair) run(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// On a busy machine a flow may wait long for its first turn.
+	for f := range p.server.Table.Len() {
+		for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			if bytes, _ := p.server.Table.Slot(f).Read(); bytes > 0 {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("flow %d carried nothing in 10 s", f)
+			}
+		}
+	}
 }
 
 func (p *pair) stop(t *testing.T) (server, client []load.End) {
@@ -159,11 +171,15 @@ func TestNullEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := samples.Count(0)
-	if n.Bytes != n.Messages*65536 || n.Messages < 100_000 {
+	if n.Messages < 100_000 {
 		t.Errorf("%d bytes in %d messages in %.3f s", n.Bytes, n.Messages, n.Seconds)
 	}
 	t.Logf("%.1f million messages/s", float64(n.Messages)/n.Seconds/1e6)
 	p.stop(t)
+	// A sample may fall between the two counts of a message; at the end they agree.
+	if bytes, messages := p.server.Table.Slot(0).Read(); bytes != messages*65536 {
+		t.Errorf("%d bytes in %d messages of 65536", bytes, messages)
+	}
 }
 
 // TestWholeMessages waits for messages, and is not kept by the token, which is
@@ -284,9 +300,12 @@ func TestSenderDies(t *testing.T) {
 	if err := unix.Kill(p.client.PIDs()[1], unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	_, err := p.server.Table.Sample(t.Context(), load.Window{Length: 100 * time.Millisecond, Interval: 10 * time.Millisecond}, func(int) error { return nil })
-	if err == nil {
-		t.Error("a flow whose sender was killed went unnoticed")
+	var err error
+	for end := time.Now().Add(5 * time.Second); err == nil && time.Now().Before(end); {
+		_, err = p.server.Table.Sample(t.Context(), load.Window{Length: 100 * time.Millisecond, Interval: 10 * time.Millisecond}, func(int) error { return nil })
+	}
+	if !errors.Is(err, load.ErrFlowEnded) {
+		t.Errorf("got %v: a flow whose sender was killed went unnoticed", err)
 	}
 }
 

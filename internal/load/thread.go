@@ -2,8 +2,6 @@ package load
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -18,21 +16,16 @@ func (w *worker) stepBack() error {
 	for _, s := range w.slots {
 		hot[s.TID()] = true
 	}
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return fmt.Errorf("list own threads: %w", err)
-	}
-	for _, t := range tasks {
-		tid, err := strconv.Atoi(t.Name())
-		if err != nil || hot[tid] {
-			continue
+	return eachThread(func(tid int) error {
+		if hot[tid] {
+			return nil
 		}
 		attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}
-		if err := unix.SchedSetAttr(tid, &attr, 0); err != nil && err != unix.ESRCH {
+		if err := unix.SchedSetAttr(tid, &attr, 0); err != nil {
 			return fmt.Errorf("give thread %d the policy SCHED_IDLE: %w", tid, err)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // alone prepares the calling thread for a flow's hot loop. It gets a table of
