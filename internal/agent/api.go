@@ -20,7 +20,6 @@ const Protocol = 1
 // Hello is what an agent says of itself and its host.
 type Hello struct {
 	Protocol int             `json:"protocol"`
-	Version  string          `json:"version"`
 	PID      int             `json:"pid"`
 	CPUs     []int           `json:"cpus"`           // online and allowed to this process
 	Host     json.RawMessage `json:"host"`           // facts, see package host

@@ -1,14 +1,6 @@
 package agent
 
-import (
-	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
-
-	"github.com/stackmeter/stackmeter/internal/host"
-)
+import "github.com/stackmeter/stackmeter/internal/host"
 
 // Orphaned reports whether process pid, which holds a journal, will end soon: it
 // is an agent whose controller has died and that is putting its host back, or it is dying
@@ -17,22 +9,9 @@ import (
 // killed in the middle of taking a CPU off.
 func Orphaned(root host.Root, pid int) bool {
 	own := root.Exe(pid)
-	parent, err := parentOf(root, pid)
+	parent, err := root.Parent(pid)
 	if own == "" || err != nil {
 		return true
 	}
 	return root.Exe(parent) != own
-}
-
-// parentOf reads field 4 of /proc/PID/stat.
-func parentOf(root host.Root, pid int) (int, error) {
-	b, err := os.ReadFile(filepath.Join(root.Proc, strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return 0, err
-	}
-	f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
-	if len(f) < 2 {
-		return 0, fmt.Errorf("stat of process %d: too few fields", pid)
-	}
-	return strconv.Atoi(f[1])
 }

@@ -19,7 +19,6 @@ type Options struct {
 	// AllowSettings lets the controller configure and place: for agents that the
 	// controller's own user started.
 	AllowSettings bool
-	Version       string // of the program
 }
 
 // session is the state of one session. Its methods are called one at a time.
@@ -58,7 +57,7 @@ func (s *session) hello(ctx context.Context, p helloParams) (Hello, error) {
 		return Hello{}, err
 	}
 	raw, err := json.Marshal(facts)
-	return Hello{Protocol: Protocol, Version: s.options.Version, PID: os.Getpid(), CPUs: cpus, Host: raw, Lost: s.lost}, err
+	return Hello{Protocol: Protocol, PID: os.Getpid(), CPUs: cpus, Host: raw, Lost: s.lost}, err
 }
 
 // close puts the host back.

@@ -108,8 +108,6 @@ func (b *Bench) run(ctx context.Context, c Config, t Timing, rec *trial.Trial) (
 	groups["server"] = append(groups["server"], placed[0].NICWork...)
 	if b.OneMachine() {
 		rec.Warnings = append(rec.Warnings, unseenWork(c.NICs, placed[0])...)
-	}
-	if b.OneMachine() {
 		groups["client"] = append(sending.PIDs, placed[1].NICWork...)
 	}
 	if err := errors.Join(b.Server.Go(ctx), b.Client.Go(ctx)); err != nil {
@@ -144,7 +142,7 @@ func (b *Bench) run(ctx context.Context, c Config, t Timing, rec *trial.Trial) (
 	if !b.OneMachine() { // the host is the server and nothing else
 		m.CPU.ServerUtilization = m.CPU.Utilization
 	}
-	fill(rec, c, server, client, m, sent.Ends, received.Ends)
+	fill(rec, server, client, m, sent.Ends, received.Ends)
 	return nil
 }
 

@@ -3,7 +3,6 @@ package experiment
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"github.com/stackmeter/stackmeter/internal/agent"
@@ -42,7 +41,7 @@ func VethBench(ctx context.Context, p *Plan) (b *Bench, err error) {
 func HostsBench(ctx context.Context, nics []rig.NIC, peer string, key agent.Key) (b *Bench, err error) {
 	b = &Bench{Kind: KindHosts}
 	for _, nic := range nics {
-		b.Links = append(b.Links, rig.Link{Server: nic, Client: rig.NIC{Addr: netip.Addr{}}})
+		b.Links = append(b.Links, rig.Link{Server: nic})
 	}
 	defer func() {
 		if err != nil {

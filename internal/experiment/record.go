@@ -12,7 +12,7 @@ import (
 )
 
 // fill derives the record's figures from what the hosts saw.
-func fill(rec *trial.Trial, c Config, server, client load.Spec, m agent.Measured, sent, received []load.End) {
+func fill(rec *trial.Trial, server, client load.Spec, m agent.Measured, sent, received []load.End) {
 	rec.Started, rec.WindowSeconds = m.Started, m.Seconds
 	rec.CPU, rec.Counters = m.CPU, m.Counters
 	rec.Knobs = append(rec.Knobs, m.Knobs...)

@@ -31,7 +31,7 @@ func TestFill(t *testing.T) {
 	}
 	received := []load.End{{ID: 4, Socket: load.SocketInfo{ReceiveBufferBytes: 4096}}}
 	var rec trial.Trial
-	fill(&rec, Config{}, spec, spec, m, sent, received)
+	fill(&rec, spec, spec, m, sent, received)
 	for name, v := range map[string][2]float64{
 		"throughput":              {rec.ThroughputBitsPerSecond, 2e9},
 		"messages":                {rec.MessagesPerSecond, 2000},

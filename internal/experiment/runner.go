@@ -62,11 +62,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		if r.Earlier != nil {
 			done, tried = r.Earlier(e.Name, key, p.Replicate)
 		}
-		if done {
-			state.Done++
-			continue
-		}
-		if dead[e.Name+"/"+key] != nil {
+		if done || dead[e.Name+"/"+key] != nil {
 			state.Done++
 			continue
 		}

@@ -37,17 +37,31 @@ func (r Root) Alive(t Task) bool {
 	return err == nil && now == t
 }
 
-// parseStartTicks reads field 22 of a stat line. The name in parentheses may
-// itself hold blanks and parentheses: fields count from the last one.
-func parseStartTicks(stat string) (uint64, error) {
+// Parent is the parent process: field 4 of /proc/PID/stat.
+func (r Root) Parent(pid int) (int, error) {
+	b, err := os.ReadFile(filepath.Join(r.Proc, strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return 0, fmt.Errorf("process %d: %w", pid, err)
+	}
+	parent, err := statField(string(b), 4)
+	return int(parent), err
+}
+
+func parseStartTicks(stat string) (uint64, error) { return statField(stat, 22) }
+
+// statField reads a field of a stat line that is no negative number, counted
+// from 1 as in proc(5). The name in parentheses may itself hold blanks and parentheses:
+// fields count from the last one.
+func statField(stat string, number int) (uint64, error) {
 	i := strings.LastIndexByte(stat, ')')
 	fields := strings.Fields(stat[i+1:])
-	if i < 0 || len(fields) < 20 {
+	const first = 3 // the state, behind the name
+	if i < 0 || len(fields) <= number-first {
 		return 0, fmt.Errorf("stat line %.60q: too few fields", stat)
 	}
-	v, err := strconv.ParseUint(fields[19], 10, 64)
+	v, err := strconv.ParseUint(fields[number-first], 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("stat line: start time %q is not a number", fields[19])
+		return 0, fmt.Errorf("stat line: field %d, %q, is not a number", number, fields[number-first])
 	}
 	return v, nil
 }

@@ -166,13 +166,3 @@ func openOffload(_ host.Root, key string) (Knob, error) {
 	}
 	return Offload(key[:i], key[i+1:]), nil
 }
-
-// Offloads are the short names that [Offload] knows, ascending.
-func Offloads() []string {
-	var names []string
-	for n := range features {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	return names
-}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
 
 	"github.com/stackmeter/stackmeter/internal/experiment"
+	"github.com/stackmeter/stackmeter/internal/unit"
 )
 
 // file is a plan as people write it; see doc/plan-format.md.
@@ -92,10 +94,11 @@ func parse(data []byte, m Machine, o Overrides) (*experiment.Plan, []string, err
 		}
 		*d.to = v
 	}
-	if _, err := fmt.Sscanf(f.StrangerLimit, "%g%%", &p.StrangerLimit); err != nil {
+	limit, err := unit.ParsePercent(f.StrangerLimit)
+	if err != nil || !strings.HasSuffix(f.StrangerLimit, "%") {
 		return nil, nil, fmt.Errorf("stranger_limit: %q, want a percentage such as 2%%", f.StrangerLimit)
 	}
-	p.StrangerLimit /= 100
+	p.StrangerLimit = limit
 	r := resolver{machine: m, overrides: o}
 	for i, fe := range f.Experiments {
 		e, err := r.experiment(fe)
