@@ -56,8 +56,12 @@ func TestKillInMidTrial(t *testing.T) {
 				p := prepare(t, dir, "study", "tiny.yaml", "--out", "r").start()
 				until(t, "a trial", func() bool { return trials(filepath.Join(dir, "r")) > 0 })
 				until(t, "the CPUs in use change", func() bool { return (online(t) != all) == off })
-				kill(t, p, agents)
+				killed := kill(t, p, agents)
 				_ = p.cmd.Wait()
+				// One killed while it takes a CPU on or off ends that first.
+				for _, pid := range killed {
+					until(t, "the killed agents are dead", func() bool { return dead(pid) })
+				}
 				left := agents && online(t) != all // nobody lives who could put it back
 
 				said := run(t, dir, 0, "version")
@@ -86,7 +90,7 @@ func mustAffinity(t *testing.T) []int {
 }
 
 // kill kills the controller and, before it can notice, its agents.
-func kill(t *testing.T, p *program, agents bool) {
+func kill(t *testing.T, p *program, agents bool) (killed []int) {
 	t.Helper()
 	var pids []int
 	if agents {
@@ -97,6 +101,14 @@ func kill(t *testing.T, p *program, agents bool) {
 			t.Errorf("kill %d: %v", pid, err)
 		}
 	}
+	return pids
+}
+
+// dead reports whether a process is gone, or a zombie that nobody has waited for.
+func dead(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, state, _ := strings.Cut(string(b), ") ")
+	return err != nil || strings.HasPrefix(state, "Z") || strings.HasPrefix(state, "X")
 }
 
 // children are the processes that a process has started and that live.
