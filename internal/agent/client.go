@@ -50,23 +50,47 @@ func (c *Client) call(ctx context.Context, method string, params, result any) er
 
 // callFor gives the agent its patience and, for what the call itself waits for, wait.
 func (c *Client) callFor(ctx context.Context, wait time.Duration, method string, params, result any) error {
+	return c.callProgress(ctx, waiting{silence: wait, all: wait}, method, params, result, nil)
+}
+
+// waiting is how long a call may take beside the client's patience.
+type waiting struct {
+	silence time.Duration // until the next sign of life: progress or the answer
+	all     time.Duration // until the answer
+}
+
+// callProgress makes a call that tells how it goes: each, where not nil, gets the progress as
+// it comes, in order, and ends the session with an error of its own. No progress makes the
+// agent one that is gone after the time of silence, and the client's patience.
+func (c *Client) callProgress(ctx context.Context, w waiting, method string, params, result any, each func(json.RawMessage) error) error {
 	if c.gone {
 		return fmt.Errorf("%s: call %q: %w", c.Name, method, ErrGone)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, wait+c.patience,
-		fmt.Errorf("%s: %w: no answer to the call %q within %v", c.Name, ErrGone, method, wait+c.patience))
+	late := func(d time.Duration) error {
+		return fmt.Errorf("%s: %w: no answer to the call %q within %v", c.Name, ErrGone, method, d)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, w.all+c.patience, late(w.all+c.patience))
 	defer cancel()
+	ctx, silent := context.WithCancelCause(ctx)
+	quiet := time.AfterFunc(w.silence+c.patience, func() { silent(late(w.silence + c.patience)) })
+	defer quiet.Stop()
 	stop := context.AfterFunc(ctx, func() { c.conn.Close() })
 	defer stop()
-	err := c.exchange(method, params, result)
-	var said *Error
+	said, err := c.exchange(method, params, result, func(progress json.RawMessage) error {
+		quiet.Reset(w.silence + c.patience)
+		if each == nil {
+			return nil
+		}
+		return each(progress)
+	})
 	switch {
+	case said != nil:
+		return fmt.Errorf("%s: %w", c.Name, said)
 	case err == nil:
 		return nil
-	case errors.As(err, &said):
-		return fmt.Errorf("%s: %w", c.Name, err)
 	}
 	c.gone = true
+	c.conn.Close()
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -76,22 +100,30 @@ func (c *Client) callFor(ctx context.Context, wait time.Duration, method string,
 	return fmt.Errorf("%s: %w: call %q: %w", c.Name, ErrGone, method, err)
 }
 
-func (c *Client) exchange(method string, params, result any) error {
+// exchange returns what the agent said against the call, or why there is no answer.
+func (c *Client) exchange(method string, params, result any, progress func(json.RawMessage) error) (*Error, error) {
 	raw, err := json.Marshal(params)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := writeFrame(c.conn, request{Method: method, Params: raw}, maxRequest); err != nil {
-		return err
+		return nil, err
 	}
-	var r response
-	if err := readFrame(c.conn, &r, maxResponse); err != nil {
-		return err
+	for {
+		var r response
+		if err := readFrame(c.conn, &r, maxResponse); err != nil {
+			return nil, err
+		}
+		switch {
+		case r.Error != nil:
+			return r.Error, nil
+		case r.Progress == nil:
+			return nil, json.Unmarshal(r.Result, result)
+		}
+		if err := progress(r.Progress); err != nil {
+			return nil, err
+		}
 	}
-	if r.Error != nil {
-		return r.Error
-	}
-	return json.Unmarshal(r.Result, result)
 }
 
 func invoke[R any](ctx context.Context, c *Client, method string, params any) (R, error) {

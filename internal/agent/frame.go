@@ -20,15 +20,17 @@ type request struct {
 	Params json.RawMessage `json:"params,omitempty"`
 }
 
-// response answers one request; requests are answered in order.
+// response answers a request: any number with Progress, then one with Error or Result. A
+// request is made when the one before is answered.
 type response struct {
-	Error  *Error          `json:"error,omitempty"`
-	Result json.RawMessage `json:"result,omitempty"`
+	Progress json.RawMessage `json:"progress,omitempty"`
+	Error    *Error          `json:"error,omitempty"`
+	Result   json.RawMessage `json:"result,omitempty"`
 }
 
 // Error is a fault that an agent reports.
 type Error struct {
-	Code string `json:"code"` // "bad-request", "not-supported", "not-in-force", "failed"
+	Code string `json:"code"` // "bad-request", "not-supported", "not-in-force", "busy", "failed"
 	Text string `json:"text"`
 }
 

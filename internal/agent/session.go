@@ -34,6 +34,7 @@ type session struct {
 	// flowCPUs are the CPUs of the flows that may not move, by index of the spec.
 	flowCPUs map[int]host.CPUList
 	settings
+	link
 }
 
 func newSession(o Options) *session {
