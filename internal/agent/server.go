@@ -18,6 +18,7 @@ type handler struct {
 // methods are the calls that a session answers.
 var methods = map[string]handler{
 	"hello":     method((*session).hello),
+	"clock":     method((*session).clock),
 	"configure": method((*session).configure),
 	"prepare":   method((*session).prepare),
 	"connect":   method((*session).connect),
