@@ -1,0 +1,2 @@
+// Package ustack is a TCP/IP stack in user space.
+package ustack
