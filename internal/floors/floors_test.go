@@ -37,10 +37,11 @@ var rank = map[string]int{
 	"internal/load": 200,
 	"internal/rig":  220,
 
-	"ustack/frame":       230,
-	"ustack":             250,
-	"ustack/device/wake": 230,
-	"ustack/device/pipe": 260,
+	"ustack/internal/wire": 230,
+	"ustack/frame":         230,
+	"ustack":               250,
+	"ustack/device/wake":   230,
+	"ustack/device/pipe":   260,
 	// F3 experiment
 	"internal/agent":      300,
 	"internal/experiment": 310,
