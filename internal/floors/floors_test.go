@@ -33,6 +33,9 @@ var rank = map[string]int{
 	"internal/probe/cpu/bpf":  110,
 	"internal/probe/cpucheck": 130,
 	"internal/probe/counter":  120,
+	"internal/profile/stage":  110,
+	"internal/profile/symbol": 110,
+	"internal/profile/sample": 120,
 	// F2 engines
 	"internal/load": 200,
 	"internal/rig":  220,
