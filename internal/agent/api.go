@@ -28,7 +28,8 @@ type Hello struct {
 
 // helloParams are the params of the call "hello".
 type helloParams struct {
-	Measures bool `json:"measures"` // the controller will measure CPU time here
+	Measures bool   `json:"measures"`      // the controller will measure CPU time here
+	Run      string `json:"run,omitempty"` // what the controller calls its run; others who want the agent are told
 }
 
 // Limit is something that a host cannot do.

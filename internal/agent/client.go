@@ -132,10 +132,23 @@ func invoke[R any](ctx context.Context, c *Client, method string, params any) (R
 	return r, err
 }
 
-// Hello introduces the agent; it must be the first call. Where measures is true
-// the agent opens its source of CPU time, and tells what it lacks.
+// Introduction is what a controller says of itself.
+type Introduction struct {
+	// Measures makes the agent open its source of CPU time, and tell what it lacks.
+	Measures bool
+	// Run names what the agent is wanted for, to others who want it too and in its log; at
+	// most 64 bytes of it count.
+	Run string
+}
+
+// Hello introduces a controller that has no name for its run, see [Client.Introduce].
 func (c *Client) Hello(ctx context.Context, measures bool) (Hello, error) {
-	h, err := invoke[Hello](ctx, c, "hello", helloParams{Measures: measures})
+	return c.Introduce(ctx, Introduction{Measures: measures})
+}
+
+// Introduce makes controller and agent known to each other; it must be the first call.
+func (c *Client) Introduce(ctx context.Context, i Introduction) (Hello, error) {
+	h, err := invoke[Hello](ctx, c, "hello", helloParams(i))
 	if err == nil && h.Protocol != Protocol {
 		err = fmt.Errorf("%s: the agent speaks protocol %d, this program %d: install the same version on both", c.Name, h.Protocol, Protocol)
 	}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -81,6 +83,7 @@ func (c *conversation) write(r response) error {
 // link is what a session has of its connection. Its zero value has none.
 type link struct {
 	conversation *conversation
+	monitor      *monitor // nil: nobody looks
 }
 
 // progress tells the controller, in the middle of a call and from any goroutine, how it
@@ -95,13 +98,13 @@ func (l *link) progress(v any) error {
 // Serve runs one session over conn, which it owns, and returns when the controller hangs
 // up or ctx ends. Everything that the session changed or started is put back before it
 // returns; what could not be is a [NotRestoredError]. Any other error is about what the
-// controller sent.
+// controller sent or did not send.
 func Serve(ctx context.Context, conn net.Conn, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s := newSession(o)
 	c := &conversation{conn: conn}
-	s.link = link{conversation: c}
+	s.link = link{conversation: c, monitor: o.monitor}
 	calls := make(chan request, 1)
 	ended := make(chan error, 1)
 	go func() { // owned by this call: it ends when conn is closed below
@@ -109,32 +112,75 @@ func Serve(ctx context.Context, conn net.Conn, o Options) error {
 		ended <- c.listen(calls)
 	}()
 	fault := s.converse(ctx, calls)
+	s.monitor.end()
 	conn.Close()
-	if err := <-ended; errors.Is(err, ErrFrame) {
-		fault = err
-	} else if !errors.Is(fault, ErrFrame) {
-		fault = nil // the controller hung up, be it in a call: how every session ends
-	}
+	fault = whyEnded(fault, <-ended)
 	if err := s.close(); err != nil {
 		return errors.Join(fault, &NotRestoredError{err})
 	}
 	return fault
 }
 
+// whyEnded makes one error of how the two sides of a conversation ended; nil where the controller
+// hung up, be it in a call, or the agent was told to end.
+func whyEnded(writing, reading error) error {
+	switch {
+	case errors.Is(reading, ErrFrame):
+		return reading
+	case errors.Is(reading, syscall.ETIMEDOUT), errors.Is(reading, syscall.EHOSTUNREACH), errors.Is(reading, syscall.ENETUNREACH):
+		return fmt.Errorf("the controller's host has vanished: %w", reading)
+	case errors.Is(writing, ErrFrame), errors.Is(writing, errIdle):
+		return writing
+	case os.IsTimeout(writing):
+		return fmt.Errorf("the controller did not take an answer within %v", answerTimeout)
+	}
+	return nil
+}
+
 // converse answers calls until there are no more, and returns why.
 func (s *session) converse(ctx context.Context, calls <-chan request) error {
 	for {
+		idle, stop := s.idle()
 		select {
 		case <-ctx.Done():
+			stop()
 			return context.Cause(ctx)
+		case <-idle:
+			return fmt.Errorf("%w for %v", errIdle, s.idleAllowed())
 		case r, ok := <-calls:
+			stop()
 			if !ok {
 				return nil
 			}
+			s.monitor.call(r.Method)
 			s.conversation.begin(r.Method)
 			if err := s.conversation.end(s.answer(ctx, r)); err != nil {
 				return err
 			}
+			if ctx.Err() == nil {
+				s.monitor.answered(s)
+			}
 		}
 	}
+}
+
+// errIdle ends a session whose controller is dead or does nothing.
+var errIdle = errors.New("the controller made no call")
+
+// idleAllowed is how long the session may wait for a call; 0: for ever.
+func (s *session) idleAllowed() time.Duration {
+	if s.options.Idle > 0 && s.pool != nil {
+		return s.options.Idle + s.spec.Lifetime
+	}
+	return s.options.Idle
+}
+
+// idle tells when the session has waited for too long, until stop.
+func (s *session) idle() (out <-chan time.Time, stop func()) {
+	d := s.idleAllowed()
+	if d == 0 {
+		return nil, func() {}
+	}
+	t := time.NewTimer(d)
+	return t.C, func() { t.Stop() }
 }

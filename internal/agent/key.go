@@ -2,7 +2,6 @@ package agent
 
 import (
 	"bytes"
-	"context"
 	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/rand"
@@ -13,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"net"
 	"os"
 	"strings"
 	"time"
@@ -56,8 +54,8 @@ func ReadKey(path string) (Key, error) {
 	return k, nil
 }
 
-// config is the TLS configuration of either end.
-func (k Key) config() (*tls.Config, error) {
+// TLS is the configuration of either end.
+func (k Key) TLS() (*tls.Config, error) {
 	seed, err := hkdf.Key(sha256.New, k[:], nil, "stackmeter agent certificate v1", ed25519.SeedSize)
 	if err != nil {
 		return nil, err
@@ -94,20 +92,3 @@ func (k Key) config() (*tls.Config, error) {
 }
 
 var errWrongKey = errors.New("the other end does not hold this key")
-
-// handshakeTimeout bounds what a stranger can hold open.
-const handshakeTimeout = 5 * time.Second
-
-// Dial opens a session with the agent at addr ("host:port").
-func Dial(ctx context.Context, addr string, key Key) (*Client, error) {
-	config, err := key.config()
-	if err != nil {
-		return nil, err
-	}
-	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: handshakeTimeout}, Config: config}
-	conn, err := d.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("agent at %s: %w; is `stackmeter serve` running there, with the same key?", addr, err)
-	}
-	return NewClient(addr, conn), nil
-}

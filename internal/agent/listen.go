@@ -1,90 +1,122 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
+	"encoding/json"
 	"net"
 	"sync"
 	"time"
 )
 
-// maxHandshakes is how many connections may be in their handshake at once; more
-// are closed at once.
-const maxHandshakes = 16
+// defaultIdle is how long a controller may make no call.
+const defaultIdle = 2 * time.Minute
 
 // Listener is an agent that serves controllers over the network, one session at
-// a time.
+// a time. Strangers may hold [lobbyRoom] connections for [handshakeTimeout] each, no more.
 type Listener struct {
-	Key     Key
-	Options Options
-	// Log takes one line about each connection.
+	Credentials Credentials
+	Options     Options // Idle 0: two minutes
+	// Log takes one line about each connection, a summary where there are many.
 	Log func(format string, args ...any)
 
-	busy sync.Mutex // held by the session that is served
+	vanish time.Duration // 0: vanishTimeout
+	lobby  lobby
+	strays *quota // lines about the refused
+	guests *quota // lines about sessions
+
+	mu      sync.Mutex
+	serving *monitor // the session that is being served; nil: none
 }
 
 // Serve accepts controllers until ctx ends. It owns l.
 func (a *Listener) Serve(ctx context.Context, l net.Listener) error {
-	config, err := a.Key.config()
+	config, err := a.Credentials.TLS()
 	if err != nil {
 		return err
 	}
+	a.strays, a.guests = newQuota(a.Log, "refused", 20), newQuota(a.Log, "lines about sessions", 100)
+	defer a.guests.end()
+	defer a.strays.end()
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	defer l.Close()
 	var sessions sync.WaitGroup
 	defer sessions.Wait()
-	handshakes := make(chan struct{}, maxHandshakes)
 	for {
 		conn, err := l.Accept()
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
-			if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
-				continue
-			}
-			a.Log("accept: %v", err)
-			time.Sleep(100 * time.Millisecond) // out of descriptors: let some go
+			a.strays.say("accept", "accept: %v", err)
+			time.Sleep(10 * time.Millisecond) // out of descriptors: let some go
 			continue
 		}
-		select {
-		case handshakes <- struct{}{}:
-		default:
-			conn.Close()
-			continue
-		}
-		sessions.Add(1)
-		go func() {
-			defer sessions.Done()
-			a.admit(ctx, tls.Server(conn, config), func() { <-handshakes })
-		}()
+		g := a.lobby.enter(conn)
+		sessions.Go(func() { a.admit(ctx, g, config) })
 	}
 }
 
-// admit lets a controller in that holds the key, when no other is being served.
-func (a *Listener) admit(ctx context.Context, conn *tls.Conn, shaken func()) {
-	from := conn.RemoteAddr()
-	hs, cancel := context.WithTimeout(ctx, handshakeTimeout)
-	err := conn.HandshakeContext(hs)
-	cancel()
-	shaken()
+// admit lets a controller in that shows its credentials, when no other is being served.
+func (a *Listener) admit(ctx context.Context, g *guest, config *tls.Config) {
+	from := g.conn.RemoteAddr()
+	conn := tls.Server(g.conn, config)
+	defer conn.Close()
+	err := a.shake(ctx, g.conn, conn)
 	if err != nil {
-		a.Log("%v: refused: %v", from, err)
-		conn.Close()
+		if a.lobby.leave(g) {
+			why := refusal(err)
+			a.strays.say(why, "%v: refused: %s: %v", from, why, err)
+		} else {
+			a.strays.say(causeCrowdedOut, "%v: refused: crowded out: it had not shown its credentials when newer connections came", from)
+		}
 		return
 	}
-	if !a.busy.TryLock() {
-		a.Log("%v: refused: another session is being served", from)
-		refuse(conn)
+	m := &monitor{from: from, since: time.Now()}
+	if other := a.occupy(m); other != nil {
+		run := refuse(conn, other)
+		a.lobby.leave(g)
+		a.strays.say(causeBusy, "%v: %s refused: busy with %s", from, sessionOf(run), other.who())
 		return
 	}
-	defer a.busy.Unlock()
-	a.Log("%v: session began", from)
-	err = Serve(ctx, conn, a.Options)
-	a.Log("%v: session ended: %v", from, describe(err))
+	a.lobby.leave(g)
+	a.guests.say("began", "%v: session began", from)
+	o := a.Options
+	o.Idle, o.monitor = cmp.Or(o.Idle, defaultIdle), m
+	err = Serve(ctx, conn, o)
+	a.vacate()
+	a.guests.say("ended", "%v: %s ended, %s: %s", from, sessionOf(m.run), m.ended, describe(err))
+}
+
+// shake sees the handshake through.
+func (a *Listener) shake(ctx context.Context, raw net.Conn, conn *tls.Conn) error {
+	if tcp, ok := raw.(*net.TCPConn); ok {
+		if err := noticeVanishing(tcp, cmp.Or(a.vanish, vanishTimeout)); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	return conn.HandshakeContext(ctx)
+}
+
+// occupy takes the agent for a session, or returns the one that has it.
+func (a *Listener) occupy(m *monitor) (other *monitor) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.serving == nil {
+		a.serving = m
+		return nil
+	}
+	return a.serving
+}
+
+func (a *Listener) vacate() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.serving = nil
 }
 
 func describe(err error) string {
@@ -94,14 +126,20 @@ func describe(err error) string {
 	return err.Error()
 }
 
-// refuse answers the first call of a session that can't be had.
-func refuse(conn net.Conn) {
-	defer conn.Close()
+const codeBusy = "busy"
+
+// maxIntroduction bounds, in bytes, the first call of a session that can't be had.
+const maxIntroduction = 4 << 10
+
+// refuse answers the first call of a session that can't be had, and returns the name of its run.
+func refuse(conn net.Conn, other *monitor) (run string) {
 	_ = conn.SetDeadline(time.Now().Add(handshakeTimeout))
 	var r request
-	if readFrame(conn, &r, maxRequest) != nil {
-		return
+	if readFrame(conn, &r, maxIntroduction) != nil {
+		return ""
 	}
-	text := fmt.Sprintf("another controller is using this agent (%v): wait for it", conn.LocalAddr())
-	_ = writeFrame(conn, response{Error: &Error{Code: "busy", Text: text}}, maxResponse)
+	_ = writeFrame(conn, response{Error: &Error{Code: codeBusy, Text: "the agent is busy with " + other.who()}}, maxResponse)
+	var p helloParams
+	_ = json.Unmarshal(r.Params, &p) // for the log only
+	return p.Run[:min(len(p.Run), maxRunName)]
 }

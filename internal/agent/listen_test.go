@@ -25,22 +25,30 @@ type listening struct {
 	log  []string
 }
 
-func listen(t *testing.T) *listening {
+func listen(t *testing.T) *listening { return listenWith(t, &Listener{Options: defaults()}) }
+
+// listenWith completes the agent.
+func listenWith(t *testing.T, serve *Listener) *listening {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return listenOn(t, l, serve)
+}
+
+func listenOn(t *testing.T, l net.Listener, serve *Listener) *listening {
+	t.Helper()
 	a := &listening{addr: l.Addr().String(), key: NewKey()}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() {
-		ended <- (&Listener{Key: a.key, Options: defaults(), Log: func(format string, args ...any) {
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			a.log = append(a.log, fmt.Sprintf(format, args...))
-		}}).Serve(ctx, l)
-	}()
+	serve.Credentials = a.key
+	serve.Log = func(format string, args ...any) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.log = append(a.log, fmt.Sprintf(format, args...))
+	}
+	go func() { ended <- serve.Serve(ctx, l) }()
 	a.stop = sync.OnceFunc(func() {
 		cancel()
 		select {
@@ -59,7 +67,12 @@ func listen(t *testing.T) *listening {
 // said waits for a line of the log.
 func (a *listening) said(t *testing.T, what string) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	a.saidWithin(t, what, 5*time.Second)
+}
+
+func (a *listening) saidWithin(t *testing.T, what string, within time.Duration) {
+	t.Helper()
+	for end := time.Now().Add(within); ; time.Sleep(5 * time.Millisecond) {
 		a.mu.Lock()
 		log := strings.Join(a.log, "\n")
 		a.mu.Unlock()
@@ -92,7 +105,7 @@ func (a *listening) serves(t *testing.T, within time.Duration) {
 // open is a connection of somebody who holds the key.
 func (a *listening) open(t *testing.T) net.Conn {
 	t.Helper()
-	config, err := a.key.config()
+	config, err := a.key.TLS()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +124,7 @@ func TestWrongKey(t *testing.T) {
 	}
 	a.said(t, "refused")
 	// A controller that does not look whose agent it speaks to, with a certificate of its own.
-	other, err := NewKey().config()
+	other, err := NewKey().TLS()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,61 +179,6 @@ func TestNoisyConnections(t *testing.T) {
 		}
 		a.serves(t, 2*time.Second)
 	}
-}
-
-func TestSecondControllerIsToldToWait(t *testing.T) {
-	a := listen(t)
-	first, err := Dial(t.Context(), a.addr, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := first.Hello(t.Context(), false); err != nil {
-		t.Fatal(err)
-	}
-	second, err := Dial(t.Context(), a.addr, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := second.Hello(t.Context(), false); err == nil || !strings.Contains(err.Error(), "another controller is using this agent") {
-		t.Errorf("a second controller: %v", err)
-	}
-	_ = second.Close()
-	if _, err := first.Hello(t.Context(), false); err != nil {
-		t.Errorf("the first controller is disturbed: %v", err)
-	}
-	_ = first.Close()
-	a.said(t, "session ended: all put back")
-	a.serves(t, time.Second)
-}
-
-// TestIdleConnections opens many connections that say nothing. They must not cost more than
-// a handshake's time, nor stay.
-func TestIdleConnections(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for the handshake's timeout")
-	}
-	t.Parallel()
-	a := listen(t)
-	var conns []net.Conn
-	for range 1000 {
-		conn, err := net.Dial("tcp", a.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		conns = append(conns, conn)
-	}
-	open := 0
-	for _, conn := range conns {
-		_ = conn.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
-		if _, err := conn.Read(make([]byte, 1)); os.IsTimeout(err) {
-			open++
-		}
-	}
-	if open > maxHandshakes {
-		t.Errorf("%d idle connections are held, want at most %d", open, maxHandshakes)
-	}
-	a.serves(t, handshakeTimeout+2*time.Second)
 }
 
 // TestAgentEndsWithASession ends the agent while a session is served and while another shakes hands.

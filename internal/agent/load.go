@@ -101,6 +101,7 @@ func (s *session) endLoad() {
 		s.scatter = nil
 	}
 	if s.pool != nil {
+		s.monitor.letGo()
 		s.pool.Close()
 		s.pool = nil
 	}

@@ -17,7 +17,7 @@ type handler struct {
 
 // methods are the calls that a session answers.
 var methods = map[string]handler{
-	"hello":     method((*session).hello),
+	"hello":     method((*session).introduced),
 	"clock":     method((*session).clock),
 	"configure": method((*session).configure),
 	"prepare":   method((*session).prepare),
@@ -75,4 +75,10 @@ func (s *session) handle(ctx context.Context, r request) (any, error) {
 		return nil, err
 	}
 	return h.serve(ctx, s, params)
+}
+
+// introduced answers hello and notes for whom.
+func (s *session) introduced(ctx context.Context, p helloParams) (Hello, error) {
+	s.monitor.introduce(p.Run)
+	return s.hello(ctx, p)
 }

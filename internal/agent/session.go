@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"time"
 
 	"github.com/stackmeter/stackmeter/internal/host"
 	"github.com/stackmeter/stackmeter/internal/load"
@@ -19,6 +20,10 @@ type Options struct {
 	// AllowSettings lets the controller configure and place: for agents that the
 	// controller's own user started.
 	AllowSettings bool
+	// Idle is how long a session may make no call; a load that is prepared adds its
+	// lifetime. 0: for ever.
+	Idle    time.Duration
+	monitor *monitor // of the listener that serves the session
 }
 
 // session is the state of one session. Its methods are called one at a time.

@@ -49,7 +49,7 @@ time, and holds to its own limits whatever it is asked.`,
 			}
 			log := logger(c, asJSON)
 			log("listening on %v", l.Addr())
-			a := &agent.Listener{Key: key, Options: agent.Options{Limits: limits}, Log: log}
+			a := &agent.Listener{Credentials: key, Options: agent.Options{Limits: limits}, Log: log}
 			return a.Serve(c.Context(), l)
 		},
 	}

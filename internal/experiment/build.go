@@ -38,7 +38,7 @@ func VethBench(ctx context.Context, p *Plan) (b *Bench, err error) {
 
 // HostsBench makes this machine the server on the given NICs, and the agent at
 // peer the client. The peer's routes decide through which of its NICs each flow leaves.
-func HostsBench(ctx context.Context, nics []rig.NIC, peer string, key agent.Key) (b *Bench, err error) {
+func HostsBench(ctx context.Context, nics []rig.NIC, peer string, cred agent.Credentials) (b *Bench, err error) {
 	b = &Bench{Kind: KindHosts}
 	for _, nic := range nics {
 		b.Links = append(b.Links, rig.Link{Server: nic})
@@ -52,7 +52,7 @@ func HostsBench(ctx context.Context, nics []rig.NIC, peer string, key agent.Key)
 	if b.Server, err = agent.Spawn("server", agent.OnHost); err != nil {
 		return b, err
 	}
-	if b.Client, err = agent.Dial(ctx, peer, key); err != nil {
+	if b.Client, err = agent.Dial(ctx, peer, cred); err != nil {
 		return b, err
 	}
 	return b, b.hello(ctx)

@@ -1,0 +1,99 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"time"
+)
+
+// Credentials are what a controller and its agents prove to each other that they
+// belong together: a [Key].
+type Credentials interface {
+	// TLS is the configuration of either end. It must demand and verify the other end's.
+	TLS() (*tls.Config, error)
+}
+
+// handshakeTimeout bounds what a stranger can hold open.
+const handshakeTimeout = 5 * time.Second
+
+// Dial opens a session with the agent at addr ("host:port").
+func Dial(ctx context.Context, addr string, cred Credentials) (*Client, error) {
+	conn, err := dial(ctx, addr, cred)
+	if err != nil {
+		return nil, fmt.Errorf("agent at %s: %w; is `stackmeter serve` running there, with the same key or authority?", addr, err)
+	}
+	return NewClient(addr, conn), nil
+}
+
+func dial(ctx context.Context, addr string, cred Credentials) (*tls.Conn, error) {
+	config, err := cred.TLS()
+	if err != nil {
+		return nil, err
+	}
+	if config.ServerName, _, err = net.SplitHostPort(addr); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	var d net.Dialer
+	raw, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	conn := tls.Client(raw, config)
+	err = noticeVanishing(raw.(*net.TCPConn), vanishTimeout)
+	if err == nil {
+		err = conn.HandshakeContext(ctx)
+	}
+	if err != nil {
+		raw.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// IsBusy reports whether a call failed because the agent serves another controller.
+func IsBusy(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Code == codeBusy
+}
+
+// DialWait opens a session and introduces itself; while the agent is busy with another
+// controller it tries again, until ctx ends. Waiting, where not nil, is told with whom
+// the agent is busy, once for each.
+//
+// A caller who needs several agents must ask for them in an order that is the same for all
+// callers, say by address: two that hold one each wait for each other until their contexts end.
+func DialWait(ctx context.Context, addr string, cred Credentials, h Introduction, waiting func(busy error)) (*Client, Hello, error) {
+	var told string
+	for {
+		c, err := Dial(ctx, addr, cred)
+		if err != nil {
+			return nil, Hello{}, err
+		}
+		hello, err := c.Introduce(ctx, h)
+		if err == nil {
+			return c, hello, nil
+		}
+		_ = c.Close()
+		if !IsBusy(err) {
+			return nil, Hello{}, err
+		}
+		if waiting != nil && err.Error() != told {
+			told = err.Error()
+			waiting(err)
+		}
+		// Not all who wait at the same time.
+		pause := time.NewTimer(300*time.Millisecond + rand.N(400*time.Millisecond))
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return nil, Hello{}, fmt.Errorf("%w; waited until: %w", err, context.Cause(ctx))
+		case <-pause.C:
+		}
+	}
+}

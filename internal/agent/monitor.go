@@ -1,0 +1,102 @@
+package agent
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stackmeter/stackmeter/internal/load"
+)
+
+// maxRunName is what is kept of a run's name, in bytes.
+const maxRunName = 64
+
+// monitor is what a listener sees of a session while that is being served. The
+// methods of a nil monitor do nothing: an agent with one controller needs none.
+type monitor struct {
+	from  net.Addr
+	since time.Time
+
+	mu     sync.Mutex
+	run    string      // its name, from hello
+	method string      // the call that is being answered, or was cut off
+	phase  phase       // of the load, "" where there is none
+	spec   load.Spec   // of the load
+	table  *load.Table // of the load; nil where there is none
+	ended  string      // how far the session came, once it has ended
+}
+
+func (m *monitor) introduce(run string) {
+	if m == nil || run == "" {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.run = strings.ToValidUTF8(run[:min(len(run), maxRunName)], "")
+}
+
+// call notes that a call has begun.
+func (m *monitor) call(method string) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.method = method
+}
+
+// answered notes that a call has ended, and how the load stands after it.
+func (m *monitor) answered(s *session) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.method = ""
+	if s.pool != nil {
+		m.phase, m.spec, m.table = s.phase, s.spec, s.pool.Table
+	}
+}
+
+// letGo comes before the load's counts are unmapped.
+func (m *monitor) letGo() {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.phase, m.spec, m.table = "", load.Spec{}, nil
+}
+
+// who names the session to others.
+func (m *monitor) who() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return fmt.Sprintf("a %s from %v since %s", sessionOf(m.run), m.from, m.since.Format(time.TimeOnly))
+}
+
+// sessionOf is what a session is called.
+func sessionOf(run string) string {
+	if run == "" {
+		return "session"
+	}
+	return fmt.Sprintf("session of run %q", run)
+}
+
+// end keeps how far the session came. It comes before the host is put back.
+func (m *monitor) end() {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ended = "no load prepared"
+	if m.phase != "" {
+		m.ended = fmt.Sprintf("the load %s", m.phase)
+	}
+	if m.method != "" {
+		m.ended += fmt.Sprintf(", in the call %.32q", m.method)
+	}
+}

@@ -1,0 +1,36 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"os"
+)
+
+// Why a connection was refused. The words are values of a label in metrics.
+const (
+	causeCrowdedOut  = "crowded out"
+	causeSilent      = "silent"
+	causeCredentials = "wrong credentials"
+	causeNoTLS       = "no TLS"
+	causeBusy        = "busy"
+)
+
+// refusal is the cause of a failed handshake.
+func refusal(err error) string {
+	var verify *tls.CertificateVerificationError
+	var authority x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	var op *net.OpError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err):
+		return causeSilent
+	case errors.Is(err, errWrongKey), errors.As(err, &verify), errors.As(err, &authority), errors.As(err, &invalid):
+		return causeCredentials
+	case errors.As(err, &op) && op.Op == "remote error": // an alert: the other end does not like ours
+		return causeCredentials
+	}
+	return causeNoTLS
+}
