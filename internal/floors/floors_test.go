@@ -23,6 +23,7 @@ var rank = map[string]int{
 	"internal/unit":   0,
 	"internal/trial":  0,
 	"internal/stats":  0,
+	"internal/hist":   0,
 	"memcopy":         0,
 	// F1 host
 	"internal/sysx":           100,
