@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	selfexec.Dispatch(map[string]func() int{load.WorkerRole: load.WorkerMain, Role: Main})
+	selfexec.Dispatch(map[string]func() int{load.WorkerRole: load.WorkerMain, Role: Main, listenerRole: listenerMain})
 	goleak.VerifyTestMain(m)
 }
 

@@ -154,10 +154,12 @@ func (s *session) converse(ctx context.Context, calls <-chan request) error {
 			}
 			s.monitor.call(r.Method)
 			s.conversation.begin(r.Method)
-			if err := s.conversation.end(s.answer(ctx, r)); err != nil {
+			answer := s.answer(ctx, r)
+			cut := ctx.Err() != nil
+			if err := s.conversation.end(answer); err != nil {
 				return err
 			}
-			if ctx.Err() == nil {
+			if !cut {
 				s.monitor.answered(s)
 			}
 		}

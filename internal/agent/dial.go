@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -64,36 +65,56 @@ func IsBusy(err error) bool {
 
 // DialWait opens a session and introduces itself; while the agent is busy with another
 // controller it tries again, until ctx ends. Waiting, where not nil, is told with whom
-// the agent is busy, once for each.
+// the agent is busy, once for each. Where strangers crowd at the agent's door, and those behind our
+// own address are among them, it tries again for as long as a handshake may take.
 //
 // A caller who needs several agents must ask for them in an order that is the same for all
 // callers, say by address: two that hold one each wait for each other until their contexts end.
-func DialWait(ctx context.Context, addr string, cred Credentials, h Introduction, waiting func(busy error)) (*Client, Hello, error) {
+func DialWait(ctx context.Context, addr string, cred Credentials, i Introduction, waiting func(busy error)) (*Client, Hello, error) {
 	var told string
-	for {
-		c, err := Dial(ctx, addr, cred)
-		if err != nil {
-			return nil, Hello{}, err
-		}
-		hello, err := c.Introduce(ctx, h)
-		if err == nil {
+	for began := time.Now(); ; {
+		c, hello, err := engage(ctx, addr, cred, i)
+		busy := IsBusy(err)
+		crowded := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+		switch {
+		case err == nil:
 			return c, hello, nil
-		}
-		_ = c.Close()
-		if !IsBusy(err) {
-			return nil, Hello{}, err
-		}
-		if waiting != nil && err.Error() != told {
+		case busy && waiting != nil && err.Error() != told:
 			told = err.Error()
 			waiting(err)
+		case !busy && (!crowded || time.Since(began) > handshakeTimeout):
+			return nil, Hello{}, err
 		}
-		// Not all who wait at the same time.
-		pause := time.NewTimer(300*time.Millisecond + rand.N(400*time.Millisecond))
-		select {
-		case <-ctx.Done():
-			pause.Stop()
-			return nil, Hello{}, fmt.Errorf("%w; waited until: %w", err, context.Cause(ctx))
-		case <-pause.C:
+		pause := 20 * time.Millisecond
+		if busy { // not all who wait at the same time
+			pause = 300*time.Millisecond + rand.N(400*time.Millisecond)
 		}
+		if ended := sleep(ctx, pause); ended != nil {
+			return nil, Hello{}, fmt.Errorf("%w; waited until: %w", err, ended)
+		}
+	}
+}
+
+func engage(ctx context.Context, addr string, cred Credentials, i Introduction) (*Client, Hello, error) {
+	c, err := Dial(ctx, addr, cred)
+	if err != nil {
+		return nil, Hello{}, err
+	}
+	hello, err := c.Introduce(ctx, i)
+	if err != nil {
+		_ = c.Close() // the first fault is told
+		return nil, hello, err
+	}
+	return c, hello, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
 	}
 }

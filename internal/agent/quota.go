@@ -17,10 +17,11 @@ type quota struct {
 	lines  int
 	period time.Duration
 
-	mu   sync.Mutex
-	said int            // lines in this period
-	held map[string]int // lines held back in this period, by cause
-	sum  *time.Timer    // ends the period; nil between periods
+	mu    sync.Mutex
+	began time.Time      // this period
+	said  int            // lines in this period
+	held  map[string]int // lines held back in this period, by cause
+	sum   *time.Timer    // ends the period; nil between periods
 }
 
 func newQuota(log func(format string, args ...any), what string, lines int) *quota {
@@ -32,6 +33,7 @@ func (q *quota) say(cause, format string, args ...any) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.sum == nil {
+		q.began = time.Now()
 		q.sum = time.AfterFunc(q.period, q.summarise)
 	}
 	if q.said >= q.lines {
@@ -56,7 +58,7 @@ func (q *quota) summarise() {
 		all += q.held[cause]
 		causes = append(causes, fmt.Sprintf("%d %s", q.held[cause], cause))
 	}
-	q.log("and %d more %s in the last %v (%s)", all, q.what, q.period, strings.Join(causes, ", "))
+	q.log("and %d more %s in the last %v (%s)", all, q.what, max(time.Second, time.Since(q.began).Round(time.Second)), strings.Join(causes, ", "))
 	clear(q.held)
 }
 

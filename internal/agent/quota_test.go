@@ -22,10 +22,11 @@ func TestQuotaSumsUp(t *testing.T) {
 		for i := 6; i < 9; i++ {
 			q.say("loud", "stranger %d", i)
 		}
+		time.Sleep(3 * time.Second)
 		q.end()
 		want := []string{
 			"stranger 0", "stranger 1", "and 4 more refused in the last 10s (3 loud, 1 rude)",
-			"stranger 5", "stranger 6", "stranger 7", "and 1 more refused in the last 10s (1 loud)",
+			"stranger 5", "stranger 6", "stranger 7", "and 1 more refused in the last 3s (1 loud)",
 		}
 		if !slices.Equal(log, want) {
 			t.Errorf("logged\n%q, want\n%q", log, want)

@@ -5,14 +5,17 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
 	"os"
+	"syscall"
 )
 
 // Why a connection was refused. The words are values of a label in metrics.
 const (
 	causeCrowdedOut  = "crowded out"
 	causeSilent      = "silent"
+	causeHungUp      = "hung up"
 	causeCredentials = "wrong credentials"
 	causeNoTLS       = "no TLS"
 	causeBusy        = "busy"
@@ -31,6 +34,8 @@ func refusal(err error) string {
 		return causeCredentials
 	case errors.As(err, &op) && op.Op == "remote error": // an alert: the other end does not like ours
 		return causeCredentials
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return causeHungUp
 	}
 	return causeNoTLS
 }

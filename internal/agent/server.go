@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/stackmeter/stackmeter/internal/load"
 )
 
 // handler serves one method of a session.
@@ -20,7 +22,7 @@ var methods = map[string]handler{
 	"hello":     method((*session).introduced),
 	"clock":     method((*session).clock),
 	"configure": method((*session).configure),
-	"prepare":   method((*session).prepare),
+	"prepare":   objects(2*load.MaxFlows, method((*session).prepare)),
 	"connect":   method((*session).connect),
 	"place":     method((*session).place),
 	"go":        method((*session).start),
@@ -43,6 +45,19 @@ func method[P, R any](f func(*session, context.Context, P) (R, error)) handler {
 		},
 		serve: func(ctx context.Context, s *session, params any) (any, error) { return f(s, ctx, params.(P)) },
 	}
+}
+
+// objects bounds how many JSON objects the params of a call hold: three bytes that came
+// can be a flow of two hundred here.
+func objects(most int, h handler) handler {
+	decode := h.decode
+	h.decode = func(raw json.RawMessage) (any, error) {
+		if n := bytes.Count(raw, []byte("{")); n > most {
+			return nil, &Error{Code: "bad-request", Text: fmt.Sprintf("params of %d objects, this agent takes %d", n, most)}
+		}
+		return decode(raw)
+	}
+	return h
 }
 
 // NotRestoredError says what a session could not put back on its host.
