@@ -37,6 +37,10 @@ var rank = map[string]int{
 	"internal/profile/stage":  110,
 	"internal/profile/symbol": 110,
 	"internal/profile/sample": 120,
+	"internal/profile/attach": 120,
+	"internal/profile/count":  130,
+	"internal/profile/flow":   130,
+	"internal/profile/lock":   130,
 	// F2 engines
 	"internal/load": 200,
 	"internal/rig":  220,
