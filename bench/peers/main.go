@@ -24,12 +24,13 @@ import (
 
 	"github.com/stackmeter/stackmeter/internal/agent"
 	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/load/engines"
 	"github.com/stackmeter/stackmeter/internal/probe/cpu"
 	"github.com/stackmeter/stackmeter/internal/selfexec"
 )
 
 func main() {
-	selfexec.Dispatch(map[string]func() int{load.WorkerRole: load.WorkerMain, agent.Role: agent.Main})
+	selfexec.Dispatch(map[string]func() int{load.WorkerRole: engines.Worker, agent.Role: agent.Main})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx); err != nil {

@@ -196,31 +196,31 @@ func (r *bench) stackmeter(whole bool) func(ctx context.Context, bytes int, wind
 
 func (r *bench) load(ctx context.Context, bytes int, whole bool) (func() error, error) {
 	token := load.NewToken()
-	spec := load.Spec{Role: load.Receive, Workload: "tcp_stream", Engine: "kernel", Model: load.Process, Lifetime: time.Minute, Flows: []load.FlowSpec{{
+	spec := load.Spec{Role: load.Server, Workload: "stream", Engine: "kernel", Model: load.Process, Lifetime: time.Minute, Flows: []load.FlowSpec{{
 		Token: token, Local: netip.AddrPortFrom(r.Links[0].Server.Addr, 0), MessageBytes: bytes, CPU: r.serverCPU, WholeMessages: whole,
 	}}}
 	ready, err := r.Server.Prepare(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
-	spec.Role = load.Send
+	spec.Role = load.Client
 	spec.Flows = []load.FlowSpec{{Token: token, MessageBytes: bytes, CPU: r.clientCPU}}
 	if _, err := r.Client.Prepare(ctx, spec); err != nil {
 		return nil, err
 	}
 	accepted := make(chan error, 1)
 	go func() { accepted <- r.Server.Connect(ctx, agent.Connect{}) }()
-	err = r.Client.Connect(ctx, agent.Connect{To: map[int]netip.AddrPort{0: netip.AddrPortFrom(r.Links[0].Server.Addr, ready.Ports[0])}})
+	err = r.Client.Connect(ctx, agent.Connect{To: ready.Addresses})
 	if err != nil {
 		return nil, err
 	}
 	if err := <-accepted; err != nil {
 		return nil, err
 	}
-	if err := r.Server.Go(ctx); err != nil {
+	if err := r.Server.Go(ctx, agent.Start{}); err != nil {
 		return nil, err
 	}
-	if err := r.Client.Go(ctx); err != nil {
+	if err := r.Client.Go(ctx, agent.Start{}); err != nil {
 		return nil, err
 	}
 	return func() error {

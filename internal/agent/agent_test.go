@@ -13,11 +13,12 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/load/engines"
 	"github.com/stackmeter/stackmeter/internal/selfexec"
 )
 
 func TestMain(m *testing.M) {
-	selfexec.Dispatch(map[string]func() int{load.WorkerRole: load.WorkerMain, Role: Main, listenerRole: listenerMain})
+	selfexec.Dispatch(map[string]func() int{load.WorkerRole: engines.Worker, Role: Main, listenerRole: listenerMain})
 	goleak.VerifyTestMain(m)
 }
 
@@ -56,14 +57,14 @@ func defaults() Options { return Options{Name: "host", Limits: DefaultLimits()} 
 
 // specs are both ends of a load over loopback.
 func specs(flows int) (receiver, sender load.Spec) {
-	receiver = load.Spec{Role: load.Receive, Workload: "tcp_stream", Engine: "kernel", Model: load.Process, Lifetime: time.Minute}
+	receiver = load.Spec{Role: load.Server, Workload: "stream", Engine: "kernel", Model: load.Process, Lifetime: time.Minute}
 	for i := range flows {
 		receiver.Flows = append(receiver.Flows, load.FlowSpec{
 			ID: i, Token: load.NewToken(), Local: netip.MustParseAddrPort("127.0.0.1:0"), MessageBytes: 8192, CPU: -1,
 		})
 	}
 	sender = receiver
-	sender.Role = load.Send
+	sender.Role = load.Client
 	sender.Flows = append([]load.FlowSpec(nil), receiver.Flows...)
 	for i := range sender.Flows {
 		sender.Flows[i].Local = netip.AddrPort{}
@@ -104,13 +105,13 @@ var phases = []struct {
 	{"prepare", nil}, // needs the specs: see advance
 	{"connect", nil},
 	{"go", func(ctx context.Context, r, s *Client) error {
-		if err := r.Go(ctx); err != nil {
+		if err := r.Go(ctx, Start{}); err != nil {
 			return err
 		}
-		return s.Go(ctx)
+		return s.Go(ctx, Start{})
 	}},
 	{"measure", func(ctx context.Context, r, _ *Client) error {
-		_, err := r.Measure(ctx, Measure{Window: load.Window{Length: 300 * time.Millisecond, Interval: 100 * time.Millisecond}, CPU: true})
+		_, err := r.Measure(ctx, Measure{Window: load.Window{Length: 300 * time.Millisecond, Interval: 100 * time.Millisecond}, CPU: true}, nil)
 		return err
 	}},
 	{"stop", func(ctx context.Context, r, s *Client) error {
@@ -133,22 +134,18 @@ func advance(t *testing.T, r, s *Client, last string) {
 	t.Helper()
 	ctx := t.Context()
 	receiver, sender := specs(2)
-	var ports map[int]uint16
+	var to map[int]string
 	for _, p := range phases {
 		var err error
 		switch p.name {
 		case "prepare":
 			var ready Prepared
 			ready, err = r.Prepare(ctx, receiver)
-			ports = ready.Ports
+			to = ready.Addresses
 			if err == nil {
 				_, err = s.Prepare(ctx, sender)
 			}
 		case "connect":
-			to := map[int]netip.AddrPort{}
-			for id, port := range ports {
-				to[id] = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
-			}
 			accepted := make(chan error, 1)
 			go func() { accepted <- r.Connect(ctx, Connect{}) }()
 			err = s.Connect(ctx, Connect{To: to})

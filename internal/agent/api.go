@@ -6,9 +6,9 @@ package agent
 
 import (
 	"encoding/json"
-	"net/netip"
 	"time"
 
+	"github.com/stackmeter/stackmeter/internal/hist"
 	"github.com/stackmeter/stackmeter/internal/load"
 	"github.com/stackmeter/stackmeter/internal/trial"
 )
@@ -65,16 +65,34 @@ type Configured struct {
 
 // Prepared is the load as it stands ready.
 type Prepared struct {
-	Ports map[int]uint16 `json:"ports,omitempty"` // flow -> port, of a receiver
-	PIDs  []int          `json:"pids"`            // worker processes
+	Addresses map[int]string `json:"addresses,omitempty"` // of a server: where clients of each spec of flows connect to, by its ID
+	PIDs      []int          `json:"pids"`                // worker processes
 	// PacedBitsPerSecond is what the agent lets the senders send together, 0 where it
 	// sets no bound.
 	PacedBitsPerSecond float64 `json:"paced_bits_per_second,omitempty"`
 }
 
-// Connect tells senders where to; receivers get no address.
+// Connect tells clients where to; servers get no address.
 type Connect struct {
-	To map[int]netip.AddrPort `json:"to,omitempty"`
+	To map[int]string `json:"to,omitempty"` // by the ID of the spec of flows
+}
+
+// Start is when the load begins.
+type Start struct {
+	At int64 `json:"at_nanoseconds,omitempty"` // of the host's CLOCK_MONOTONIC; 0: at once
+}
+
+// Await is how long to wait for all flows of a load that has begun to carry payload.
+type Await struct {
+	Timeout time.Duration `json:"timeout_nanoseconds"`
+}
+
+// Carrying says that all flows carry payload.
+type Carrying struct {
+	// First and Last are when the first and the last flow took its first turn, by the host's
+	// CLOCK_MONOTONIC, nanoseconds.
+	First int64 `json:"first_nanoseconds"`
+	Last  int64 `json:"last_nanoseconds"`
 }
 
 // Place fixes where work runs, once the flows are connected.
@@ -107,13 +125,32 @@ type Measure struct {
 	Window load.Window      `json:"window"`
 	Groups map[string][]int `json:"groups"` // processes by group (see trial.CPU)
 	CPU    bool             `json:"cpu"`    // measure CPU time
+	// Quiet leaves out what each flow carried; the totals are always told.
+	Quiet bool `json:"quiet,omitempty"`
+	Tell  bool `json:"tell,omitempty"` // how each interval went, as it ends
+}
+
+// Interval is how a window goes: what the host's flows carried in one interval of it.
+type Interval struct {
+	load.Interval
+	// Utilization is the share (0..1) of the host's CPUs that was not halted in the interval,
+	// where CPU time is measured.
+	Utilization float64 `json:"utilization,omitempty"`
 }
 
 // Measured is what one host saw in the window.
 type Measured struct {
-	Started  time.Time         `json:"started"`
-	Seconds  float64           `json:"seconds"`
-	Flows    []load.Count      `json:"flows"`
+	Started  time.Time     `json:"started"`
+	Seconds  float64       `json:"seconds"`
+	Opened   int64         `json:"opened_nanoseconds"`   // when the first count was read, by the host's CLOCK_MONOTONIC
+	Closed   int64         `json:"closed_nanoseconds"`   // when the last one was
+	Lateness time.Duration `json:"lateness_nanoseconds"` // of the worst sample
+	Total    load.Tally    `json:"total"`
+	Flows    []load.Count  `json:"flows,omitempty"`
+	Latency  *hist.Hist    `json:"latency,omitempty"` // where it is kept
+	// Ended says which flow ended inside the window and why; the counts are then less than
+	// a window's.
+	Ended    string            `json:"ended,omitempty"`
 	CPU      trial.CPU         `json:"cpu"`
 	Counters map[string]uint64 `json:"counters,omitempty"`
 	Knobs    []trial.Knob      `json:"knobs,omitempty"`

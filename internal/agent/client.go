@@ -177,21 +177,46 @@ func (c *Client) Place(ctx context.Context, p Place) (Placed, error) {
 }
 
 // Go starts the load.
-func (c *Client) Go(ctx context.Context) error {
-	_, err := invoke[none](ctx, c, "go", none{})
+func (c *Client) Go(ctx context.Context, p Start) error {
+	_, err := invoke[none](ctx, c, "go", p)
 	return err
 }
 
-// Measure measures one window and returns when it has closed.
-func (c *Client) Measure(ctx context.Context, m Measure) (Measured, error) {
-	wait := m.Window.Length
-	if m.Window.Open > 0 { // by the agent's clock
-		wait += load.MaxDuration
-	}
-	var r Measured
-	err := c.callFor(ctx, wait, "measure", m, &r)
+// Await waits until every flow of the load carries payload.
+func (c *Client) Await(ctx context.Context, p Await) (Carrying, error) {
+	var r Carrying
+	err := c.callFor(ctx, p.Timeout, "await", p, &r)
 	return r, err
 }
+
+// Measure measures one window and returns when it has closed. Each, where not nil, is told
+// of each interval as it ends; the agent is then gone when it is silent for longer than an
+// interval and the client's patience.
+func (c *Client) Measure(ctx context.Context, m Measure, each func(Interval)) (Measured, error) {
+	w := waiting{all: m.Window.Length}
+	if m.Window.Open > 0 { // by the agent's clock
+		w.all += load.MaxDuration
+	}
+	w.silence = w.all
+	if m.Tell = each != nil; m.Tell {
+		w.silence = m.Window.Interval + lead
+	}
+	var r Measured
+	err := c.callProgress(ctx, w, "measure", m, &r, func(raw json.RawMessage) error {
+		var i Interval
+		if err := json.Unmarshal(raw, &i); err != nil {
+			return err
+		}
+		if each != nil {
+			each(i)
+		}
+		return nil
+	})
+	return r, err
+}
+
+// lead is how long before a window opens it may be asked for.
+const lead = 10 * time.Second
 
 // Confirm reads back what was configured and placed, on a host that does not measure; an
 // error says what is not in force. Measure does the same by itself.

@@ -39,7 +39,7 @@ func TestSilentAgent(t *testing.T) {
 			if !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "far: ") {
 				t.Errorf("got %v, want ErrGone with %q", err, c.want)
 			}
-			if err := client.Go(t.Context()); !errors.Is(err, ErrGone) {
+			if err := client.Go(t.Context(), Start{}); !errors.Is(err, ErrGone) {
 				t.Errorf("the next call: %v, want ErrGone", err)
 			}
 			if d := time.Since(began); d > 5*time.Second {
@@ -65,7 +65,7 @@ func TestMeasureIsGivenItsWindow(t *testing.T) {
 	client.patience = 200 * time.Millisecond
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if _, err := client.Measure(ctx, Measure{Window: load.Window{Length: time.Second}}); err != nil {
+	if _, err := client.Measure(ctx, Measure{Window: load.Window{Length: time.Second}}, nil); err != nil {
 		t.Error(err)
 	}
 }

@@ -47,7 +47,7 @@ func TestIdleSessionEnds(t *testing.T) {
 				t.Errorf("ended after %v, want %v", d, want)
 			}
 			a.said(t, `session of run "slumber" ended, `+c.where+": the controller made no call for "+(o.Idle+c.lifetime).String())
-			if err := client.Go(t.Context()); !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), a.addr) {
+			if err := client.Go(t.Context(), Start{}); !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), a.addr) {
 				t.Errorf("the next call: %v, want ErrGone of %s", err, a.addr)
 			}
 			a.serves(t, 2*time.Second)

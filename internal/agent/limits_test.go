@@ -17,12 +17,12 @@ func TestPaceIsTold(t *testing.T) {
 		each    uint64
 		told    float64
 	}{
-		{0, load.Send, 0, 0},
-		{8e6, load.Receive, 0, 0},
-		{8e6, load.Send, 500_000, 8e6},
-		{1, load.Send, 1, 1},
+		{0, load.Client, 0, 0},
+		{8e6, load.Server, 0, 0},
+		{8e6, load.Client, 500_000, 8e6},
+		{1, load.Client, 1, 1},
 	} {
-		s := load.Spec{Role: c.role, Flows: make([]load.FlowSpec, 2)}
+		s := load.Spec{Role: c.role, Workload: "stream", Flows: []load.FlowSpec{{MessageBytes: 1}, {MessageBytes: 1}}}
 		told := Limits{BitsPerSecond: c.allowed}.pace(&s)
 		if told != c.told || s.Flows[0].PacingBytesPerSecond != c.each || s.Flows[1].PacingBytesPerSecond != c.each {
 			t.Errorf("%+v: told %v, flows paced at %d", c, told, s.Flows[0].PacingBytesPerSecond)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
+	"github.com/stackmeter/stackmeter/internal/clock"
 	"github.com/stackmeter/stackmeter/internal/load"
 )
 
@@ -64,21 +66,57 @@ func (s *session) prepare(ctx context.Context, spec load.Spec) (Prepared, error)
 	if err != nil {
 		return Prepared{}, err
 	}
-	ports, err := pool.Ports(ctx)
+	addresses, err := pool.Addresses(ctx)
 	if err != nil {
 		pool.Close()
 		return Prepared{}, err
 	}
 	s.pool, s.spec, s.phase = pool, spec, prepared
-	return Prepared{Ports: ports, PIDs: pool.PIDs(), PacedBitsPerSecond: paced}, nil
+	return Prepared{Addresses: addresses, PIDs: pool.PIDs(), PacedBitsPerSecond: paced}, nil
 }
 
 func (s *session) connect(ctx context.Context, c Connect) (none, error) {
 	return none{}, s.step(prepared, connected, func() error { return s.pool.Connect(ctx, c.To) })
 }
 
-func (s *session) start(ctx context.Context, _ none) (none, error) {
-	return none{}, s.step(connected, running, func() error { return s.pool.Go(ctx) })
+func (s *session) start(ctx context.Context, p Start) (none, error) {
+	if p.At < 0 || p.At > clock.Now()+load.MaxDuration.Nanoseconds() {
+		return none{}, &Error{Code: "bad-request", Text: fmt.Sprintf("at_nanoseconds: %d, want 0 for at once or a time of this host's CLOCK_MONOTONIC within %v", p.At, load.MaxDuration)}
+	}
+	return none{}, s.step(connected, running, func() error { return s.pool.Go(ctx, p.At) })
+}
+
+// await waits until every flow carries payload.
+func (s *session) await(ctx context.Context, p Await) (Carrying, error) {
+	if err := s.in(running); err != nil {
+		return Carrying{}, err
+	}
+	table := s.pool.Table
+	// A connection of crr may go to any flow of the server.
+	payload := s.spec.Workload != "crr" || s.spec.Role == load.Client
+	for end := time.Now().Add(min(p.Timeout, time.Minute)); ; {
+		n, err := table.Carrying(payload)
+		if err != nil {
+			return Carrying{}, err
+		}
+		if n == table.Len() {
+			break
+		}
+		if time.Now().After(end) {
+			return Carrying{}, fmt.Errorf("%d of %d flows carried nothing in %v", table.Len()-n, table.Len(), p.Timeout)
+		}
+		select {
+		case <-ctx.Done():
+			return Carrying{}, context.Cause(ctx)
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+	out := Carrying{First: math.MaxInt64}
+	for i := range table.Len() {
+		at := table.Slot(i).Began()
+		out.First, out.Last = min(out.First, at), max(out.Last, at)
+	}
+	return out, nil
 }
 
 func (s *session) stop(ctx context.Context, p stopParams) (out Stopped, err error) {
@@ -126,25 +164,38 @@ func DefaultLimits() Limits {
 // pace shares the rate that is allowed among the senders and returns it, 0 where there
 // is no bound.
 func (l Limits) pace(spec *load.Spec) float64 {
-	if l.BitsPerSecond <= 0 || spec.Role != load.Send {
+	if l.BitsPerSecond <= 0 || !spec.Sends() {
 		return 0
 	}
-	each := uint64(l.BitsPerSecond / 8 / float64(len(spec.Flows)))
+	each := max(1, uint64(l.BitsPerSecond/8/float64(spec.FlowCount())))
 	for i := range spec.Flows {
-		spec.Flows[i].PacingBytesPerSecond = max(1, each)
+		f := &spec.Flows[i]
+		if f.PacingBytesPerSecond == 0 || f.PacingBytesPerSecond > each {
+			f.PacingBytesPerSecond = each
+		}
+		// The kernel paces datagrams under some queueing disciplines alone.
+		if rate := float64(each) / float64(max(f.MessageBytes, f.Response())); f.Transport == load.UDP && (f.Rate == 0 || f.Rate > rate) {
+			f.Rate = rate
+		}
 	}
 	return l.BitsPerSecond
 }
 
 func (l Limits) check(spec load.Spec) error {
 	var memory int64
-	for _, f := range spec.Flows {
-		memory += int64(f.MessageBytes) + int64(f.SendBufferBytes) + int64(f.ReceiveBufferBytes)
+	for i := range spec.Flows {
+		f := &spec.Flows[i]
+		memory += int64(f.Flows()) * int64(f.SendBufferBytes+f.ReceiveBufferBytes)
+		buffers := int64(f.MessageBytes) * int64(max(1, f.Batch))
+		if spec.Model != load.Epoll { // a thread has buffers of its own
+			buffers *= int64(f.Flows())
+		}
+		memory += buffers
 	}
 	var err error
 	switch {
-	case len(spec.Flows) > l.Flows:
-		err = fmt.Errorf("flows: %d, this agent allows %d", len(spec.Flows), l.Flows)
+	case spec.FlowCount() > l.Flows:
+		err = fmt.Errorf("flows: %d, this agent allows %d", spec.FlowCount(), l.Flows)
 	case spec.Lifetime > l.Lifetime:
 		err = fmt.Errorf("lifetime: %v, this agent allows %v", spec.Lifetime, l.Lifetime)
 	case memory > l.Memory:
@@ -155,14 +206,17 @@ func (l Limits) check(spec load.Spec) error {
 	return &Error{Code: "bad-request", Text: errors.Join(errors.New("over a limit of the agent"), err).Error()}
 }
 
-// sampleBytes is what one sample of one flow takes here.
-const sampleBytes = 16
+// sampleBytes is what one sample of all flows together takes here.
+const sampleBytes = 128
 
 func (l Limits) checkWindow(w load.Window, flows int) error {
 	if err := w.Validate(); err != nil {
 		return &Error{Code: "bad-request", Text: "window." + err.Error()}
 	}
-	if memory := int64(w.Length/w.Interval+2) * int64(flows) * sampleBytes; memory > l.Memory {
+	if !w.PerFlow {
+		flows = 1
+	}
+	if memory := int64(w.Length/w.Interval+2) * int64(flows+sampleBytes/8) * 8; memory > l.Memory {
 		return &Error{Code: "bad-request", Text: fmt.Sprintf("window: samples of %d bytes, this agent allows %d: choose a longer interval", memory, l.Memory)}
 	}
 	return nil

@@ -2,10 +2,12 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/stackmeter/stackmeter/internal/host"
+	"github.com/stackmeter/stackmeter/internal/load"
 	"github.com/stackmeter/stackmeter/internal/probe/cpu"
 	"github.com/stackmeter/stackmeter/internal/trial"
 )
@@ -18,7 +20,7 @@ func (s *session) measure(ctx context.Context, m Measure) (Measured, error) {
 	if err := s.in(running); err != nil {
 		return Measured{}, err
 	}
-	if err := s.options.Limits.checkWindow(m.Window, len(s.spec.Flows)); err != nil {
+	if err := s.options.Limits.checkWindow(m.Window, s.spec.FlowCount()); err != nil {
 		return Measured{}, err
 	}
 	if m.CPU {
@@ -33,18 +35,24 @@ func (s *session) measure(ctx context.Context, m Measure) (Measured, error) {
 	rounds := s.scatter.made()
 	var marks [2]cpu.Mark
 	var out Measured
-	samples, err := s.pool.Table.Sample(ctx, m.Window, func(i int) error {
-		if i == 0 {
-			out.Started = time.Now()
-		}
-		if !m.CPU {
-			return nil
-		}
-		var err error
-		marks[i], err = s.probe.Mark()
-		return err
+	samples, err := s.pool.Table.Sample(ctx, m.Window, load.Observer{
+		Edge: func(i int) error {
+			if i == 0 {
+				out.Started = time.Now()
+			}
+			if !m.CPU {
+				return nil
+			}
+			var err error
+			marks[i], err = s.probe.Mark()
+			return err
+		},
+		Tick: s.teller(m, &marks[0]),
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, load.ErrFlowEnded):
+		out.Ended = err.Error()
+	case err != nil:
 		return Measured{}, err
 	}
 	after, err := s.root.Counters()
@@ -54,12 +62,14 @@ func (s *session) measure(ctx context.Context, m Measure) (Measured, error) {
 	out.Counters = grown(s.options.Name, host.Difference(before, after))
 	out.Seconds = samples.Seconds()
 	out.Warnings = append(out.Warnings, s.scatter.lag(s.scatter.made()-rounds, out.Seconds)...)
-	for f := range s.spec.Flows {
-		n := samples.Count(f)
-		n.ID = s.spec.Flows[f].ID
-		out.Flows = append(out.Flows, n)
+	last := len(samples.Due) - 1
+	out.Opened, out.Closed = samples.Before[0], samples.After[last]
+	out.Total = samples.Totals[last].Since(samples.Totals[0])
+	out.Latency, out.Lateness = samples.Latency, samples.Lateness()
+	if !m.Quiet {
+		out.Flows = counts(&s.spec, samples)
 	}
-	if late := samples.Lateness(); late.Seconds() > lateLimit*out.Seconds {
+	if late := out.Lateness; late.Seconds() > lateLimit*out.Seconds {
 		out.Warnings = append(out.Warnings, trial.Warning{Code: "late-sample", Text: fmt.Sprintf("a sample was taken %v late: the sampler did not get a CPU; rates use the real times", late)})
 	}
 	if m.CPU {
@@ -71,6 +81,46 @@ func (s *session) measure(ctx context.Context, m Measure) (Measured, error) {
 		}
 	}
 	return out, s.confirm(&out)
+}
+
+// counts are what each flow carried.
+func counts(spec *load.Spec, samples *load.Samples) []load.Count {
+	var out []load.Count
+	for i := range spec.Flows {
+		for id := spec.Flows[i].ID; id < spec.Flows[i].ID+spec.Flows[i].Flows(); id++ {
+			n := samples.Count(len(out))
+			n.ID = id
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// teller tells the controller of each interval, where it wants to know. previous is the
+// mark at the window's opening.
+func (s *session) teller(m Measure, opened *cpu.Mark) func(load.Interval) error {
+	if !m.Tell {
+		return nil
+	}
+	var previous cpu.Mark
+	return func(i load.Interval) error {
+		out := Interval{Interval: i}
+		if m.CPU {
+			if i.Index == 0 {
+				previous = *opened
+			}
+			mark, err := s.probe.Mark()
+			if err != nil {
+				return err
+			}
+			use, _, err := cpu.Usage(previous, mark, nil)
+			if err != nil {
+				return err
+			}
+			out.Utilization, previous = use.Utilization, mark
+		}
+		return s.progress(out)
+	}
 }
 
 // openProbe opens the best source of CPU time that this host has, once.

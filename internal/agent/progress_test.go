@@ -114,7 +114,7 @@ func TestProgressIsRefused(t *testing.T) {
 	if !errors.Is(err, fault) {
 		t.Errorf("got %v, want %v", err, fault)
 	}
-	if err := c.Go(t.Context()); !errors.Is(err, ErrGone) {
+	if err := c.Go(t.Context(), Start{}); !errors.Is(err, ErrGone) {
 		t.Errorf("the next call: %v, want ErrGone", err)
 	}
 }

@@ -26,6 +26,7 @@ var methods = map[string]handler{
 	"connect":   method((*session).connect),
 	"place":     method((*session).place),
 	"go":        method((*session).start),
+	"await":     method((*session).await),
 	"measure":   method((*session).measure),
 	"confirm":   method((*session).confirmNow),
 	"stop":      method((*session).stop),

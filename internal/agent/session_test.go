@@ -33,7 +33,7 @@ func TestControllerVanishesInACall(t *testing.T) {
 	for name, call := range map[string]func(ctx context.Context, r, s *Client) error{
 		"connect": func(ctx context.Context, r, _ *Client) error { return r.Connect(ctx, Connect{}) },
 		"measure": func(ctx context.Context, r, _ *Client) error {
-			_, err := r.Measure(ctx, Measure{Window: long, CPU: true})
+			_, err := r.Measure(ctx, Measure{Window: long, CPU: true}, nil)
 			return err
 		},
 		"stop": func(ctx context.Context, r, _ *Client) error { // the senders are not stopped
@@ -113,7 +113,7 @@ func TestBadRequests(t *testing.T) {
 	check("place", Place{Confine: []int{0}}, "lets nobody change settings")
 	check("connect", anything{}, "the load is connected")
 	for _, c := range []*Client{r.Client, s.Client} {
-		if err := c.Go(t.Context()); err != nil {
+		if err := c.Go(t.Context(), Start{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -163,6 +163,6 @@ func TestLimits(t *testing.T) {
 	refused(err, "20001 bytes, this agent allows 20000")
 	s := serve(t, defaults())
 	advance(t, r.Client, s.Client, "go")
-	_, err = r.Measure(t.Context(), Measure{Window: load.Window{Length: time.Minute, Interval: time.Millisecond}})
+	_, err = r.Measure(t.Context(), Measure{Window: load.Window{Length: time.Minute, Interval: time.Millisecond}}, nil)
 	refused(err, "choose a longer interval")
 }

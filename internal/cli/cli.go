@@ -21,6 +21,7 @@ import (
 
 	"github.com/stackmeter/stackmeter/internal/agent"
 	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/load/engines"
 	"github.com/stackmeter/stackmeter/internal/selfexec"
 )
 
@@ -35,7 +36,7 @@ const (
 // Roles are the roles in which stackmeter starts itself; a test binary that
 // drives it must dispatch them too.
 func Roles() map[string]func() int {
-	return map[string]func() int{load.WorkerRole: load.WorkerMain, agent.Role: agent.Main}
+	return map[string]func() int{load.WorkerRole: engines.Worker, agent.Role: agent.Main}
 }
 
 // Main is the program.

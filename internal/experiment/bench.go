@@ -97,7 +97,7 @@ func (b *Bench) run(ctx context.Context, c Config, t Timing, rec *trial.Trial) (
 		rec.Warnings = append(rec.Warnings, trial.Warning{Code: "paced", Text: fmt.Sprintf(
 			"the client's agent lets its load send at most %s: throughput shows that bound, not the stack's", unit.BitRate(rate))})
 	}
-	if err := b.connect(ctx, server, ready.Ports); err != nil {
+	if err := b.connect(ctx, ready.Addresses); err != nil {
 		return err
 	}
 	groups := map[string][]int{"server": ready.PIDs, "tool": {os.Getpid(), b.Server.PID(), b.Client.PID()}}
@@ -110,7 +110,7 @@ func (b *Bench) run(ctx context.Context, c Config, t Timing, rec *trial.Trial) (
 		rec.Warnings = append(rec.Warnings, unseenWork(c.NICs, placed[0])...)
 		groups["client"] = append(sending.PIDs, placed[1].NICWork...)
 	}
-	if err := errors.Join(b.Server.Go(ctx), b.Client.Go(ctx)); err != nil {
+	if err := errors.Join(b.Server.Go(ctx, agent.Start{}), b.Client.Go(ctx, agent.Start{})); err != nil {
 		return err
 	}
 	select {
@@ -119,8 +119,11 @@ func (b *Bench) run(ctx context.Context, c Config, t Timing, rec *trial.Trial) (
 	case <-time.After(t.RampUp):
 	}
 	m, err := b.Server.Measure(ctx, agent.Measure{
-		Window: load.Window{Length: t.Window, Interval: t.Interval}, Groups: groups, CPU: true,
-	})
+		Window: load.Window{Length: t.Window, Interval: t.Interval, PerFlow: true}, Groups: groups, CPU: true,
+	}, nil)
+	if err == nil && m.Ended != "" {
+		err = errors.New(m.Ended)
+	}
 	if err != nil {
 		return err
 	}
@@ -188,11 +191,11 @@ func (b *Bench) configure(ctx context.Context, c Config, cpus []int, rec *trial.
 // specs are the two ends of the load.
 func (b *Bench) specs(c Config, t Timing, cpus []int) (server, client load.Spec) {
 	server = load.Spec{
-		Role: load.Receive, Workload: "tcp_stream", Engine: c.Engine, Model: c.Model,
+		Role: load.Server, Workload: "stream", Engine: c.Engine, Model: c.Model,
 		Lifetime: t.RampUp + t.Window + time.Minute,
 	}
 	client = server
-	client.Role = load.Send
+	client.Role = load.Client
 	for nic, l := range b.Links[:c.NICs] {
 		for range c.FlowsPerNIC {
 			f := load.FlowSpec{
@@ -248,11 +251,7 @@ func clientCPU(c Config, nic int, cpus []int) int {
 	return -1
 }
 
-func (b *Bench) connect(ctx context.Context, server load.Spec, ports map[int]uint16) error {
-	to := map[int]netip.AddrPort{}
-	for _, f := range server.Flows {
-		to[f.ID] = netip.AddrPortFrom(f.Local.Addr(), ports[f.ID])
-	}
+func (b *Bench) connect(ctx context.Context, to map[int]string) error {
 	accepted := make(chan error, 1)
 	go func() { accepted <- b.Server.Connect(ctx, agent.Connect{}) }()
 	return errors.Join(b.Client.Connect(ctx, agent.Connect{To: to}), <-accepted)

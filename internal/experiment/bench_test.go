@@ -10,13 +10,14 @@ import (
 	"github.com/stackmeter/stackmeter/internal/agent"
 	"github.com/stackmeter/stackmeter/internal/experiment"
 	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/load/engines"
 	"github.com/stackmeter/stackmeter/internal/selfexec"
 	"github.com/stackmeter/stackmeter/internal/sysx"
 	"github.com/stackmeter/stackmeter/internal/trial"
 )
 
 func TestMain(m *testing.M) {
-	selfexec.Dispatch(map[string]func() int{load.WorkerRole: load.WorkerMain, agent.Role: agent.Main})
+	selfexec.Dispatch(map[string]func() int{load.WorkerRole: engines.Worker, agent.Role: agent.Main})
 	os.Exit(m.Run())
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/load/engines"
 )
 
 // Plan is a set of experiments with what they have in common. It is validated
@@ -213,10 +214,10 @@ func (p *Plan) feasible(cell Levels) error {
 	if c.Affinity == AffinityOpposite && c.CPUs == 1 {
 		return errors.New("affinity opposite needs at least 2 CPUs")
 	}
-	if flows := c.NICs * c.FlowsPerNIC; flows > load.MaxFlows {
-		return fmt.Errorf("%d flows, want at most %d", flows, load.MaxFlows)
+	if flows := c.NICs * c.FlowsPerNIC; flows > load.MaxThreads {
+		return fmt.Errorf("%d flows, want at most %d", flows, load.MaxThreads)
 	}
-	if _, ok := load.Engines[c.Engine]; !ok {
+	if _, ok := engines.All()[c.Engine]; !ok {
 		return fmt.Errorf("engine %q: unknown", c.Engine)
 	}
 	return nil

@@ -47,11 +47,11 @@ func fill(rec *trial.Trial, server, client load.Spec, m agent.Measured, sent, re
 func flow(server, client load.FlowSpec, n load.Count) trial.Flow {
 	f := trial.Flow{
 		ID: server.ID, NIC: server.NIC, ServerCPU: server.CPU, ClientCPU: client.CPU,
-		Bytes: n.Bytes, Messages: n.Messages, EdgeSkewNanoseconds: n.EdgeSkew.Nanoseconds(),
+		Bytes: n.Received, Messages: n.ReceivedMessages, EdgeSkewNanoseconds: n.EdgeSkew.Nanoseconds(),
 		IntervalSeconds: n.IntervalSeconds, IntervalBytes: n.IntervalBytes,
 	}
 	if n.Seconds > 0 {
-		f.ThroughputBitsPerSecond = float64(n.Bytes) * 8 / n.Seconds
+		f.ThroughputBitsPerSecond = float64(n.Received) * 8 / n.Seconds
 	}
 	return f
 }

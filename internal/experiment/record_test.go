@@ -20,8 +20,8 @@ func TestFill(t *testing.T) {
 	m := agent.Measured{
 		Started: time.Unix(1, 0), Seconds: 2,
 		Flows: []load.Count{
-			{ID: 4, Bytes: 125e6, Messages: 1000, Seconds: 2, EdgeSkew: 5 * time.Microsecond, IntervalSeconds: 0.5, IntervalBytes: []uint64{31e6, 31e6, 31e6, 32e6}},
-			{ID: 7, Bytes: 375e6, Messages: 3000, Seconds: 2, IntervalSeconds: 0.5, IntervalBytes: []uint64{93e6, 94e6, 94e6, 94e6}},
+			{ID: 4, Tally: load.Tally{Received: 125e6, ReceivedMessages: 1000}, Seconds: 2, EdgeSkew: 5 * time.Microsecond, IntervalSeconds: 0.5, IntervalBytes: []uint64{31e6, 31e6, 31e6, 32e6}},
+			{ID: 7, Tally: load.Tally{Received: 375e6, ReceivedMessages: 3000}, Seconds: 2, IntervalSeconds: 0.5, IntervalBytes: []uint64{93e6, 94e6, 94e6, 94e6}},
 		},
 		CPU: trial.CPU{Online: 4, WindowSeconds: 2.001, Utilization: 0.5, ServerUtilization: 0.125},
 	}

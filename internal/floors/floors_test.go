@@ -42,8 +42,10 @@ var rank = map[string]int{
 	"internal/profile/flow":   130,
 	"internal/profile/lock":   130,
 	// F2 engines
-	"internal/load": 200,
-	"internal/rig":  220,
+	"internal/load":         200,
+	"internal/load/kernel":  205,
+	"internal/load/engines": 208,
+	"internal/rig":          220,
 
 	"ustack/internal/wire": 230,
 	"ustack/frame":         230,

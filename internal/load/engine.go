@@ -3,7 +3,6 @@ package load
 import (
 	"maps"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,18 +10,31 @@ import (
 
 // Engine makes the data connections of flows.
 type Engine interface {
-	// Listen prepares the receiving end and returns the address that the sender
-	// must be given.
+	// Listen prepares the server's end of the flows of a spec.
 	Listen(f *FlowSpec) (Listener, error)
-	// Dial makes the sending end, settings applied and read back.
-	Dial(f *FlowSpec, timeout time.Duration) (Transport, error)
+	// Dial makes the client's end of flow id to the address that the server's Listener
+	// gave, settings applied and read back, its data connection opened with the token.
+	Dial(f *FlowSpec, id int, to string, o DialOptions) (Transport, error)
+	// Poller waits for many transports of this engine at once.
+	Poller() (Poller, error)
 }
 
-// Listener is a receiving end that waits for its sender.
+// DialOptions are what a driver wants of a transport.
+type DialOptions struct {
+	// Polled transports never block: Send and Recv return EAGAIN.
+	Polled  bool
+	Timeout time.Duration // to connect
+	// Reopens: the workload makes a connection a transaction (see [Reopener]), so
+	// none is made before it does.
+	Reopens bool
+}
+
+// Listener is the server's end of the flows of a spec, waiting for its clients.
 type Listener interface {
-	Port() uint16
-	// Accept returns the connection that opens with the flow's token.
-	Accept(f *FlowSpec, timeout time.Duration) (Transport, error)
+	// Address is what the clients must be given.
+	Address() string
+	// Accept returns the next transport that opens with the token, and its flow.
+	Accept(o DialOptions) (id int, t Transport, err error)
 	Close()
 }
 
@@ -35,39 +47,63 @@ type Transport interface {
 	Close()
 }
 
+// Conn is a data connection as a workload sees it. A call with no error moves
+// at least one byte; Recv returns 0 and no error at the end of the stream. EAGAIN: nothing
+// could be moved for now (a polled transport), or for some time (any other).
+type Conn interface {
+	Send(b []byte) (int, unix.Errno)
+	Recv(b []byte) (int, unix.Errno)
+}
+
+// Reopener is a transport that makes a new connection for each transaction.
+type Reopener interface {
+	// Reopen ends the connection, if there is one, and makes the next: connects (client) or accepts
+	// (server). EAGAIN: a polled transport waits for it.
+	Reopen() unix.Errno
+	// Hangup ends the connection and leaves the transport without one.
+	Hangup()
+}
+
+// DatagramHeader is what each datagram of a udp stream begins with, big-endian: its
+// number (8 bytes, from 0, counted per flow) and when it was sent (8 bytes, the sender's
+// CLOCK_MONOTONIC in nanoseconds).
+const DatagramHeader = 16
+
+// Counted is a transport that knows more of what it carried than the workload does:
+// datagrams, and which of them were lost.
+type Counted interface {
+	// Count makes the transport count into t from now on.
+	Count(t *Tally)
+}
+
+// Poller waits for transports.
+type Poller interface {
+	// Watch makes Wait report flow i when its transport is ready for any of want; it
+	// replaces what was watched for it. Want 0 ends it.
+	Watch(i int, t Transport, want Wait) error
+	// Wait fills ready with flows that are ready and returns how many; it returns 0 after
+	// the timeout (nanoseconds; below 0: none).
+	Wait(ready []int32, timeout int64) (int, unix.Errno)
+	Close()
+}
+
 // SocketInfo is what the transport says of itself, read back from the kernel.
 type SocketInfo struct {
 	Congestion         string `json:"congestion,omitempty"`
 	SendBufferBytes    int    `json:"send_buffer_bytes"`
 	ReceiveBufferBytes int    `json:"receive_buffer_bytes"`
 	NoDelay            bool   `json:"nodelay"`
-	Retransmits        uint64 `json:"retransmits"`
+	Retransmits        uint64 `json:"retransmits"` // segments
+	// The rest is TCP_INFO at the end of the flow.
+	CongestionWindow   uint32 `json:"congestion_window_segments,omitempty"`
+	RTTMicroseconds    uint32 `json:"rtt_microseconds,omitempty"` // smoothed
+	RTTVarMicroseconds uint32 `json:"rtt_variance_microseconds,omitempty"`
+	MinRTTMicroseconds uint32 `json:"min_rtt_microseconds,omitempty"`
+	DeliveryRate       uint64 `json:"delivery_rate_bytes_per_second,omitempty"`
+	MaxSegmentBytes    uint32 `json:"max_segment_bytes,omitempty"`
+	Drops              uint64 `json:"drops,omitempty"` // by the socket, its buffer being full
+	// ZeroCopyCopied counts sends that asked for zero copy and were copied all the same.
+	ZeroCopyCopied uint64 `json:"zerocopy_copied,omitempty"`
 }
-
-// Engines by name.
-var Engines = map[string]Engine{"kernel": kernel{}, "null": null{}}
 
 func names[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
-// null carries nothing: both ends return at once. It measures the tool itself.
-type null struct{}
-
-// nullEnd is one end; the two know nothing of each other.
-type nullEnd struct{ ended atomic.Bool }
-
-func (null) Listen(*FlowSpec) (Listener, error)               { return &nullEnd{}, nil }
-func (null) Dial(*FlowSpec, time.Duration) (Transport, error) { return &nullEnd{}, nil }
-
-func (e *nullEnd) Port() uint16                                       { return 1 }
-func (e *nullEnd) Accept(*FlowSpec, time.Duration) (Transport, error) { return e, nil }
-func (e *nullEnd) Send(b []byte) (int, unix.Errno)                    { return len(b), 0 }
-func (e *nullEnd) Info() SocketInfo                                   { return SocketInfo{} }
-func (e *nullEnd) Abort()                                             { e.ended.Store(true) }
-func (e *nullEnd) Close()                                             {}
-
-func (e *nullEnd) Recv(b []byte) (int, unix.Errno) {
-	if e.ended.Load() {
-		return 0, 0
-	}
-	return len(b), 0
-}

@@ -12,14 +12,25 @@ import (
 	"github.com/stackmeter/stackmeter/internal/sysx"
 )
 
-// sameCPU reports whether all flows ask for one CPU, and which.
-func sameCPU(flows []FlowSpec) (int, bool) {
-	for _, f := range flows {
-		if f.CPU != flows[0].CPU {
+// sameCPU reports whether all threads of a spec are pinned to one CPU, and which.
+func sameCPU(s *Spec) (int, bool) {
+	var cpus []int
+	if s.Model == Epoll {
+		cpus = s.CPUs
+	} else {
+		for i := range s.Flows {
+			cpus = append(cpus, s.Flows[i].CPU)
+		}
+	}
+	if len(cpus) == 0 {
+		return -1, false
+	}
+	for _, cpu := range cpus {
+		if cpu != cpus[0] {
 			return -1, false
 		}
 	}
-	return flows[0].CPU, true
+	return cpus[0], true
 }
 
 // eachThread calls f with every thread of this process; one that ends meanwhile

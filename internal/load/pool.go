@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackmeter/stackmeter/internal/selfexec"
+	"github.com/stackmeter/stackmeter/internal/sysx"
 )
 
 // Pool is the worker processes of one host's part of a run. Its methods are
@@ -34,7 +35,6 @@ type process struct {
 	control *os.File
 	enc     *json.Encoder
 	answers chan answer // closed when the worker is gone
-	flows   []int       // indexes into spec.Flows
 	reader  sync.WaitGroup
 }
 
@@ -44,7 +44,11 @@ func Start(ctx context.Context, spec Spec) (_ *Pool, err error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
-	table, err := NewTable(len(spec.Flows))
+	parts, err := split(spec)
+	if err != nil {
+		return nil, err
+	}
+	table, err := NewTable(parts[0].prepare.Flows, parts[0].prepare.Total)
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +58,8 @@ func Start(ctx context.Context, spec Spec) (_ *Pool, err error) {
 			p.Close()
 		}
 	}()
-	for _, flows := range group(spec) {
-		w, err := startWorker(ctx, spec, table, flows)
+	for _, part := range parts {
+		w, err := startWorker(ctx, part, table)
 		if err != nil {
 			return nil, err
 		}
@@ -64,29 +68,58 @@ func Start(ctx context.Context, spec Spec) (_ *Pool, err error) {
 	return p, nil
 }
 
-// group splits the flows over workers: one a NIC, or one for all.
-func group(spec Spec) [][]int {
-	byKey := map[int][]int{}
-	var keys []int
-	for i, f := range spec.Flows {
+// part is what one worker does of a spec.
+type part struct {
+	prepare prepare
+	threads int
+}
+
+// spareProcessors are for a worker's control loop and timers; each hot loop holds one more.
+const spareProcessors = 2
+
+// split spreads the flows over workers: one a NIC, or one for all.
+func split(spec Spec) ([]part, error) {
+	cpus, err := sysx.Affinity(0)
+	if err != nil {
+		return nil, err
+	}
+	byKey := map[int]*part{}
+	slot := 0
+	for _, f := range spec.Flows {
 		key := 0
 		if spec.Model == Process {
 			key = f.NIC
 		}
-		if byKey[key] == nil {
-			keys = append(keys, key)
+		p := byKey[key]
+		if p == nil {
+			p = &part{prepare: prepare{Spec: spec}}
+			p.prepare.Spec.Flows = nil
+			byKey[key] = p
 		}
-		byKey[key] = append(byKey[key], i)
+		p.prepare.Spec.Flows = append(p.prepare.Spec.Flows, f)
+		p.prepare.Slots = append(p.prepare.Slots, slot)
+		slot += f.Flows()
 	}
-	slices.Sort(keys)
-	var out [][]int
-	for _, k := range keys {
-		out = append(out, byKey[k])
+	var out []part
+	total := 0
+	for _, k := range slices.Sorted(maps.Keys(byKey)) {
+		p := byKey[k]
+		p.threads = threads(&p.prepare.Spec, len(cpus))
+		for range p.threads {
+			if timed(&spec) {
+				p.prepare.Hists = append(p.prepare.Hists, total)
+				total++
+			}
+		}
+		out = append(out, *p)
 	}
-	return out
+	for i := range out {
+		out[i].prepare.Flows, out[i].prepare.Total = slot, total
+	}
+	return out, nil
 }
 
-func startWorker(ctx context.Context, spec Spec, table *Table, flows []int) (*process, error) {
+func startWorker(ctx context.Context, part part, table *Table) (*process, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("control socket of a worker: %w", err)
@@ -96,10 +129,9 @@ func startWorker(ctx context.Context, spec Spec, table *Table, flows []int) (*pr
 	}
 	ours, theirs := os.NewFile(uintptr(pair[0]), "control"), os.NewFile(uintptr(pair[1]), "control")
 	defer theirs.Close()
-	// A blocked flow holds a processor of Go's scheduler; two more are for the
-	// control loop and timers. No collection and no preemption signals in the loop.
+	// No collection and no preemption signals in the loop.
 	cmd := selfexec.Command(ctx, WorkerRole,
-		"GOMAXPROCS="+strconv.Itoa(len(flows)+2), "GOGC=off", "GODEBUG=asyncpreemptoff=1")
+		"GOMAXPROCS="+strconv.Itoa(part.threads+spareProcessors), "GOGC=off", "GODEBUG=asyncpreemptoff=1")
 	cmd.ExtraFiles = []*os.File{theirs, table.file}
 	cmd.Stderr = os.Stderr
 	// A terminal's Ctrl-C is for the controller alone, which stops the flows in order.
@@ -108,15 +140,10 @@ func startWorker(ctx context.Context, spec Spec, table *Table, flows []int) (*pr
 		ours.Close()
 		return nil, fmt.Errorf("start a worker: %w", err)
 	}
-	w := &process{cmd: cmd, control: ours, enc: json.NewEncoder(ours), answers: make(chan answer, 4), flows: flows}
+	w := &process{cmd: cmd, control: ours, enc: json.NewEncoder(ours), answers: make(chan answer, 4)}
 	w.reader.Add(1)
 	go w.read()
-	part := spec
-	part.Flows = make([]FlowSpec, len(flows))
-	for i, f := range flows {
-		part.Flows[i] = spec.Flows[f]
-	}
-	if err := w.enc.Encode(command{Prepare: &prepare{Spec: part, Slots: flows, Total: table.Len()}}); err != nil {
+	if err := w.enc.Encode(command{Prepare: &part.prepare}); err != nil {
 		w.kill()
 		return nil, fmt.Errorf("talk to a worker: %w", err)
 	}
@@ -160,33 +187,32 @@ func (w *process) await(ctx context.Context) (answer, error) {
 	}
 }
 
-// Ports waits until every receiver listens and returns the port of each flow.
-// Senders have none.
-func (p *Pool) Ports(ctx context.Context) (map[int]uint16, error) {
-	ports := map[int]uint16{}
+// Addresses waits until every server listens and returns the address that clients of
+// each spec of flows must be given, by the spec's ID. Clients have none.
+func (p *Pool) Addresses(ctx context.Context) (map[int]string, error) {
+	addresses := map[int]string{}
 	for _, w := range p.workers {
 		a, err := w.await(ctx)
 		if err != nil {
 			return nil, err
 		}
-		for id, port := range a.Ports {
-			ports[id] = port
-		}
+		maps.Copy(addresses, a.Addresses)
 	}
-	return ports, nil
+	return addresses, nil
 }
 
-// Connect makes the data connections: senders dial the given address of each
-// flow, receivers accept.
-func (p *Pool) Connect(ctx context.Context, to map[int]netip.AddrPort) error {
+// Connect makes the data connections: clients connect to the given address of each
+// spec of flows, servers accept.
+func (p *Pool) Connect(ctx context.Context, to map[int]string) error {
 	if to == nil {
-		to = map[int]netip.AddrPort{-1: {}} // a receiver's: not nil, names no flow
+		to = map[int]string{-1: ""} // a server's: not nil, names no flow
 	}
 	return p.all(ctx, command{Connect: to})
 }
 
-// Go starts the hot loop of every flow.
-func (p *Pool) Go(ctx context.Context) error { return p.all(ctx, command{Go: true}) }
+// Go starts the hot loop of every flow at a time of CLOCK_MONOTONIC (nanoseconds; 0: at
+// once). It does not wait until then.
+func (p *Pool) Go(ctx context.Context, at int64) error { return p.all(ctx, command{Go: &start{at}}) }
 
 func (p *Pool) all(ctx context.Context, c command) error {
 	for _, w := range p.workers {
@@ -202,15 +228,15 @@ func (p *Pool) all(ctx context.Context, c command) error {
 	return nil
 }
 
-// Stop asks every flow to end and returns how each did. Senders end after the
-// message in hand; receivers at the end of their stream, so stop the senders
-// first. Flows that have not ended after grace are aborted.
+// Stop asks every flow to end and returns how each did. What sends ends after the
+// message in hand; what receives at the end of its stream, so stop the end that
+// [Workload.First] names first. Flows that have not ended after grace are aborted.
 func (p *Pool) Stop(ctx context.Context, grace time.Duration) ([]End, error) {
 	for i := range p.Table.Len() {
 		p.Table.Slot(i).Stop()
 	}
 	if p.spec.Engine == "null" {
-		grace = 0 // its receivers see no end of a stream
+		grace = 0 // its servers see no end of a stream
 	}
 	var ends []End
 	var errs []error

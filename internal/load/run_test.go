@@ -3,7 +3,6 @@ package load_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -14,19 +13,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/load/engines"
 	"github.com/stackmeter/stackmeter/internal/selfexec"
 )
 
 func TestMain(m *testing.M) {
-	selfexec.Dispatch(map[string]func() int{load.WorkerRole: load.WorkerMain})
+	selfexec.Dispatch(map[string]func() int{load.WorkerRole: engines.Worker})
 	os.Exit(m.Run())
 }
 
 // pair is both ends of a run on loopback.
-type pair struct{ server, client *load.Pool }
+type pair struct {
+	server, client *load.Pool
+	workload       string
+}
 
 func specs(engine string, model load.Model, flows, message int) (server, client load.Spec) {
-	server = load.Spec{Role: load.Receive, Workload: "tcp_stream", Engine: engine, Model: model, Lifetime: time.Minute}
+	server = load.Spec{Role: load.Server, Workload: "stream", Engine: engine, Model: model, Lifetime: time.Minute}
 	for i := range flows {
 		server.Flows = append(server.Flows, load.FlowSpec{
 			ID: i, NIC: i % 2, Local: netip.MustParseAddrPort("127.0.0.1:0"), Token: load.NewToken(),
@@ -34,7 +37,7 @@ func specs(engine string, model load.Model, flows, message int) (server, client 
 		})
 	}
 	client = server
-	client.Role = load.Send
+	client.Role = load.Client
 	client.Flows = append([]load.FlowSpec(nil), server.Flows...)
 	for i := range client.Flows {
 		client.Flows[i].Local = netip.AddrPort{}
@@ -50,20 +53,16 @@ func start(t *testing.T, server, client load.Spec) *pair {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	ports, err := s.Ports(ctx)
+	to, err := s.Addresses(ctx)
 	if err != nil {
 		t.Fatal(err)
-	}
-	to := map[int]netip.AddrPort{}
-	for id, port := range ports {
-		to[id] = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
 	}
 	c, err := load.Start(ctx, client)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	if _, err := c.Ports(ctx); err != nil {
+	if _, err := c.Addresses(ctx); err != nil {
 		t.Fatal(err)
 	}
 	accepted := make(chan error, 1)
@@ -74,24 +73,29 @@ func start(t *testing.T, server, client load.Spec) *pair {
 	if err := <-accepted; err != nil {
 		t.Fatal(err)
 	}
-	return &pair{s, c}
+	return &pair{s, c, server.Workload}
 }
 
 func (p *pair) run(t *testing.T) {
 	t.Helper()
 	for _, pool := range []*load.Pool{p.server, p.client} {
-		if err := pool.Go(t.Context()); err != nil {
+		if err := pool.Go(t.Context(), 0); err != nil {
 			t.Fatal(err)
 		}
 	}
 	// On a busy machine a flow may wait long for its first turn.
-	for f := range p.server.Table.Len() {
+	for _, pool := range []*load.Pool{p.server, p.client} {
+		payload := pool == p.client || p.workload != "crr"
 		for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-			if bytes, _ := p.server.Table.Slot(f).Read(); bytes > 0 {
+			n, err := pool.Table.Carrying(payload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n == pool.Table.Len() {
 				break
 			}
 			if time.Now().After(end) {
-				t.Fatalf("flow %d carried nothing in 10 s", f)
+				t.Fatalf("%d of %d flows carried nothing in 10 s", pool.Table.Len()-n, pool.Table.Len())
 			}
 		}
 	}
@@ -119,10 +123,10 @@ func TestStreamCountsWhatArrives(t *testing.T) {
 			p := start(t, server, client)
 			p.run(t)
 			edges := 0
-			samples, err := p.server.Table.Sample(t.Context(), load.Window{Length: 200 * time.Millisecond, Interval: 50 * time.Millisecond}, func(i int) error {
+			samples, err := p.server.Table.Sample(t.Context(), load.Window{Length: 200 * time.Millisecond, Interval: 50 * time.Millisecond}, load.Observer{Edge: func(i int) error {
 				edges += i + 1
 				return nil
-			})
+			}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -130,7 +134,7 @@ func TestStreamCountsWhatArrives(t *testing.T) {
 				t.Errorf("edges %d, samples %d: want one call at each edge and 5 samples", edges, len(samples.Due))
 			}
 			for f := range server.Flows {
-				if samples.Bytes[4][f] <= samples.Bytes[0][f] {
+				if samples.Count(f).Received == 0 {
 					t.Errorf("flow %d carried nothing in the window", f)
 				}
 			}
@@ -139,8 +143,9 @@ func TestStreamCountsWhatArrives(t *testing.T) {
 				t.Fatalf("%d and %d ends, want 4 and 4", len(serverEnds), len(clientEnds))
 			}
 			for f := range server.Flows {
-				received, _ := p.server.Table.Slot(f).Read()
-				sent, messages := p.client.Table.Slot(f).Read()
+				received := p.server.Table.Slot(f).Read().Received
+				there := p.client.Table.Slot(f).Read()
+				sent, messages := there.Sent, there.SentMessages
 				if received != sent || sent != messages*4096 {
 					t.Errorf("flow %d: received %d bytes, sent %d in %d messages", f, received, sent, messages)
 				}
@@ -161,24 +166,27 @@ func TestStreamCountsWhatArrives(t *testing.T) {
 	}
 }
 
+// still observes nothing.
+var still = load.Observer{Edge: func(int) error { return nil }}
+
 // TestNullEngine runs the loops with no socket: the tool's own ceiling.
 func TestNullEngine(t *testing.T) {
 	server, client := specs("null", load.Process, 1, 65536)
 	p := start(t, server, client)
 	p.run(t)
-	samples, err := p.server.Table.Sample(t.Context(), load.Window{Length: 100 * time.Millisecond, Interval: 100 * time.Millisecond}, func(int) error { return nil })
+	samples, err := p.server.Table.Sample(t.Context(), load.Window{Length: 100 * time.Millisecond, Interval: 100 * time.Millisecond}, still)
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := samples.Count(0)
-	if n.Messages < 100_000 {
-		t.Errorf("%d bytes in %d messages in %.3f s", n.Bytes, n.Messages, n.Seconds)
+	if n.ReceivedMessages < 100_000 {
+		t.Errorf("%d bytes in %d messages in %.3f s", n.Received, n.ReceivedMessages, n.Seconds)
 	}
-	t.Logf("%.1f million messages/s", float64(n.Messages)/n.Seconds/1e6)
+	t.Logf("%.1f million messages/s", float64(n.ReceivedMessages)/n.Seconds/1e6)
 	p.stop(t)
 	// A sample may fall between the two counts of a message; at the end they agree.
-	if bytes, messages := p.server.Table.Slot(0).Read(); bytes != messages*65536 {
-		t.Errorf("%d bytes in %d messages of 65536", bytes, messages)
+	if n := p.server.Table.Slot(0).Read(); n.Received != n.ReceivedMessages*65536 {
+		t.Errorf("%d bytes in %d messages of 65536", n.Received, n.ReceivedMessages)
 	}
 }
 
@@ -193,12 +201,12 @@ func TestWholeMessages(t *testing.T) {
 		t.Errorf("connecting took %v: the token waited for a whole message", d)
 	}
 	p.run(t)
-	samples, err := p.server.Table.Sample(t.Context(), load.Window{Length: 200 * time.Millisecond, Interval: 200 * time.Millisecond}, func(int) error { return nil })
+	samples, err := p.server.Table.Sample(t.Context(), load.Window{Length: 200 * time.Millisecond, Interval: 200 * time.Millisecond}, still)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := samples.Count(0); n.Bytes < n.Messages*8000 {
-		t.Errorf("%d bytes in %d receive calls: not whole messages of 8192", n.Bytes, n.Messages)
+	if n := samples.Count(0); n.Received < n.ReceivedMessages*8000 {
+		t.Errorf("%d bytes in %d receive calls: not whole messages of 8192", n.Received, n.ReceivedMessages)
 	}
 	p.stop(t)
 }
@@ -211,12 +219,12 @@ func TestPacing(t *testing.T) {
 	p := start(t, server, client)
 	p.run(t)
 	time.Sleep(200 * time.Millisecond) // the buffers fill first
-	samples, err := p.server.Table.Sample(t.Context(), load.Window{Length: 500 * time.Millisecond, Interval: 500 * time.Millisecond}, func(int) error { return nil })
+	samples, err := p.server.Table.Sample(t.Context(), load.Window{Length: 500 * time.Millisecond, Interval: 500 * time.Millisecond}, still)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := samples.Count(0); float64(n.Bytes)/n.Seconds > 1.5*rate || n.Bytes == 0 {
-		t.Errorf("%.0f bytes/s at a pacing rate of %d", float64(n.Bytes)/n.Seconds, rate)
+	if n := samples.Count(0); float64(n.Received)/n.Seconds > 1.5*rate || n.Received == 0 {
+		t.Errorf("%.0f bytes/s at a pacing rate of %d", float64(n.Received)/n.Seconds, rate)
 	}
 	p.stop(t)
 }
@@ -252,11 +260,11 @@ func TestStrangerIsNotCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	ports, err := s.Ports(ctx)
+	addresses, err := s.Addresses(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := fmt.Sprintf("127.0.0.1:%d", ports[0])
+	at := addresses[0]
 	stranger, err := net.Dial("tcp", at)
 	if err != nil {
 		t.Fatal(err)
@@ -270,23 +278,22 @@ func TestStrangerIsNotCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	if _, err := c.Ports(ctx); err != nil {
+	if _, err := c.Addresses(ctx); err != nil {
 		t.Fatal(err)
 	}
 	accepted := make(chan error, 1)
 	go func() { accepted <- s.Connect(ctx, nil) }()
-	if err := c.Connect(ctx, map[int]netip.AddrPort{0: netip.MustParseAddrPort(at)}); err != nil {
+	if err := c.Connect(ctx, addresses); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-accepted; err != nil {
 		t.Fatal(err)
 	}
-	p := &pair{s, c}
+	p := &pair{s, c, server.Workload}
 	p.run(t)
 	time.Sleep(20 * time.Millisecond)
 	p.stop(t)
-	received, _ := s.Table.Slot(0).Read()
-	sent, _ := c.Table.Slot(0).Read()
+	received, sent := s.Table.Slot(0).Read().Received, c.Table.Slot(0).Read().Sent
 	if received == 0 || received != sent {
 		t.Errorf("received %d bytes, the sender sent %d: a stranger's bytes were counted", received, sent)
 	}
@@ -302,7 +309,7 @@ func TestSenderDies(t *testing.T) {
 	}
 	var err error
 	for end := time.Now().Add(5 * time.Second); err == nil && time.Now().Before(end); {
-		_, err = p.server.Table.Sample(t.Context(), load.Window{Length: 100 * time.Millisecond, Interval: 10 * time.Millisecond}, func(int) error { return nil })
+		_, err = p.server.Table.Sample(t.Context(), load.Window{Length: 100 * time.Millisecond, Interval: 10 * time.Millisecond}, still)
 	}
 	if !errors.Is(err, load.ErrFlowEnded) {
 		t.Errorf("got %v: a flow whose sender was killed went unnoticed", err)
@@ -354,7 +361,7 @@ func TestBadSpec(t *testing.T) {
 		spoil(&s)
 		p, err := load.Start(context.Background(), s)
 		if err == nil {
-			_, err = p.Ports(t.Context())
+			_, err = p.Addresses(t.Context())
 			p.Close()
 		}
 		if err == nil {

@@ -1,11 +1,131 @@
 package load
 
 import (
+	"errors"
 	"fmt"
+	"runtime"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stackmeter/stackmeter/internal/clock"
+	"github.com/stackmeter/stackmeter/internal/hist"
 )
+
+// threads is how many threads a part of a spec runs on, where a process may use so many
+// CPUs.
+func threads(s *Spec, cpus int) int {
+	flows := s.FlowCount()
+	switch {
+	case s.Model != Epoll:
+		return flows
+	case s.Threads > 0:
+		return min(s.Threads, flows)
+	}
+	return min(cpus, flows)
+}
+
+// timed reports whether a worker keeps histograms: the end that begins something
+// does, where its latency means something.
+func timed(s *Spec) bool {
+	if s.Role == Client && (s.Workload == "rr" || s.Workload == "crr") {
+		return true
+	}
+	for i := range s.Flows {
+		if s.Flows[i].Rate > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// thread starts the threads of the flows and waits until each has its place.
+func (w *worker) thread() error {
+	spec := &w.prepare.Spec
+	n := threads(spec, runtime.GOMAXPROCS(0)-spareProcessors)
+	errs := make([]error, n)
+	var ready sync.WaitGroup
+	for i := range n {
+		var flows []*Flow
+		for k := i; k < len(w.flows); k += n {
+			flows = append(flows, w.flows[k])
+		}
+		cpu := flows[0].spec.CPU
+		if spec.Model == Epoll {
+			cpu = -1
+			if len(spec.CPUs) > 0 {
+				cpu = spec.CPUs[i%len(spec.CPUs)]
+			}
+		}
+		var latency *hist.Hist
+		if len(w.prepare.Hists) > 0 {
+			latency = w.table.hists[w.prepare.Hists[i]]
+		}
+		ready.Add(1)
+		w.wg.Add(1)
+		go func() {
+			defer w.wg.Done()
+			runtime.LockOSThread() // never unlocked: the thread ends with its flows
+			name := fmt.Sprintf("sm-flow%d", flows[0].id)
+			errs[i] = errors.Join(alone(name, cpu))
+			w.run(flows, latency, &errs[i], &ready)
+		}()
+	}
+	ready.Wait()
+	return errors.Join(append(errs, w.stepBack())...)
+}
+
+// run runs flows on the calling thread from the common start until they end. It sets err
+// until it is ready, and not later.
+func (w *worker) run(flows []*Flow, latency *hist.Hist, err *error, ready *sync.WaitGroup) {
+	spec := &w.prepare.Spec
+	workload := Workloads[spec.Workload]
+	t := turn(workload.Client)
+	if spec.Role == Server {
+		t = workload.Server
+	}
+	b := newBuffers(flows, latency)
+	var p Poller
+	if flows[0].polled {
+		poller, perr := w.engine.Poller()
+		if perr != nil {
+			*err = errors.Join(*err, perr)
+			ready.Done()
+			return
+		}
+		p = poller
+		defer p.Close()
+	}
+	for _, f := range flows {
+		f.use(b)
+		f.setTID(unix.Gettid())
+		f.setState(Connected)
+	}
+	ready.Done()
+	<-w.start
+	clock.SleepUntil(w.at)
+	now := clock.Now()
+	for i, f := range flows {
+		f.begins(now, f.period*int64(i)/int64(len(flows)))
+	}
+	if p == nil {
+		f := flows[0]
+		f.end(faultOf(spec)(f.block(t)))
+		if spec.Role == workload.First() {
+			f.Abort() // the other end sees the end of the stream
+		}
+		return
+	}
+	if lerr := newLoop(t, p, flows, faultOf(spec)).run(); lerr != nil {
+		errno, _ := errors.AsType[unix.Errno](lerr)
+		for _, f := range flows {
+			if state, _ := f.State(); state != Ended {
+				f.end(max(errno, 1))
+			}
+		}
+	}
+}
 
 // stepBack gives every thread of this process but the flows' the policy
 // SCHED_IDLE. The runtime's monitor thread wakes 100 times a second for as long as a
@@ -13,8 +133,8 @@ import (
 // which cost 1 to 4 % of throughput on a virtual machine.
 func (w *worker) stepBack() error {
 	hot := map[int]bool{}
-	for _, s := range w.slots {
-		hot[s.TID()] = true
+	for _, f := range w.flows {
+		hot[f.TID()] = true
 	}
 	return eachThread(func(tid int) error {
 		if hot[tid] {
@@ -28,19 +148,33 @@ func (w *worker) stepBack() error {
 	})
 }
 
-// alone prepares the calling thread for a flow's hot loop. It gets a table of
+// alone prepares the calling thread for a hot loop on a CPU (-1: any). It gets a table of
 // descriptors of its own: a system call of a process with several threads counts a
 // reference on the file up and down, one with a table to itself does not (fdget in
-// fs/file.c). The sockets are shared with the copy; the thread must end with the flow.
-func alone(f *FlowSpec) error {
+// fs/file.c). The sockets are shared with the copy; the thread must end with its flows.
+func alone(name string, cpu int) error {
 	if err := unix.Unshare(unix.CLONE_FILES); err != nil {
-		return fmt.Errorf("unshare the descriptor table of flow %d: %w", f.ID, err)
+		return fmt.Errorf("unshare the descriptor table of thread %s: %w", name, err)
 	}
-	if err := unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(unsafe.StringData(fmt.Sprintf("sm-flow%d\x00", f.ID)))), 0, 0, 0); err != nil {
-		return fmt.Errorf("name the thread of flow %d: %w", f.ID, err)
+	if err := unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(unsafe.StringData(name+"\x00"))), 0, 0, 0); err != nil {
+		return fmt.Errorf("name the thread %s: %w", name, err)
 	}
-	if f.CPU < 0 {
+	if cpu < 0 {
 		return nil
 	}
-	return pin(0, f.CPU)
+	return pin(0, cpu)
+}
+
+// allowFiles makes room for the descriptors of some flows, in every thread's table.
+func allowFiles(flows int) error {
+	need := uint64(flows + 128)
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil || l.Cur >= need {
+		return err
+	}
+	want := unix.Rlimit{Cur: need, Max: max(need, l.Max)}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &want); err != nil {
+		return fmt.Errorf("%d flows need %d open files, the limit is %d: raise it with `ulimit -n %d` (%w)", flows, need, l.Max, need, err)
+	}
+	return nil
 }

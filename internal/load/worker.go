@@ -5,13 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
-	"runtime"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // WorkerRole is the role name under which a program must dispatch to
@@ -29,24 +25,31 @@ const connectTimeout = 10 * time.Second
 
 // command is a line from the pool to a worker; exactly one field is set.
 type command struct {
-	Prepare *prepare               `json:"prepare,omitempty"`
-	Connect map[int]netip.AddrPort `json:"connect,omitempty"` // sender: flow -> destination; receiver: empty, accept
-	Go      bool                   `json:"go,omitempty"`
-	Abort   bool                   `json:"abort,omitempty"`
+	Prepare *prepare       `json:"prepare,omitempty"`
+	Connect map[int]string `json:"connect,omitempty"` // client: spec's ID -> the server's address; server: names no flow, accept
+	Go      *start         `json:"go,omitempty"`
+	Abort   bool           `json:"abort,omitempty"`
 }
 
 type prepare struct {
 	Spec  Spec  `json:"spec"`
-	Slots []int `json:"slots"` // slot of each flow of Spec
-	Total int   `json:"total"` // slots in the table
+	Slots []int `json:"slots"` // slot of the first flow of each of Spec's flows
+	Hists []int `json:"hists"` // histogram of each thread; empty: none is kept
+	Flows int   `json:"flows"` // slots in the table
+	Total int   `json:"total"` // histograms in the table
+}
+
+// start is when all flows begin.
+type start struct {
+	At int64 `json:"at"` // CLOCK_MONOTONIC nanoseconds; 0, or passed: at once
 }
 
 // answer is a line from a worker to the pool, one for each command but Abort,
 // and one with Ends when every flow has ended.
 type answer struct {
-	Error string         `json:"error,omitempty"`
-	Ports map[int]uint16 `json:"ports,omitempty"`
-	Ends  []End          `json:"ends,omitempty"`
+	Error     string         `json:"error,omitempty"`
+	Addresses map[int]string `json:"addresses,omitempty"`
+	Ends      []End          `json:"ends,omitempty"`
 }
 
 // End is what is known of a flow when it has ended.
@@ -56,11 +59,11 @@ type End struct {
 	Error  string     `json:"error,omitempty"`
 }
 
-// WorkerMain is the main function of a worker process; it returns the exit
-// code. The worker lives until the pool closes the control socket.
-func WorkerMain() int {
+// WorkerMain is the main function of a worker process that knows some engines by
+// name; it returns the exit code. The worker lives until the pool closes the control socket.
+func WorkerMain(engines map[string]Engine) int {
 	control := os.NewFile(controlFD, "control")
-	w := &worker{out: json.NewEncoder(control)}
+	w := &worker{engines: engines, out: json.NewEncoder(control)}
 	go func() {
 		// Read in a goroutine of its own, so that the pool's death ends the
 		// worker in whatever phase it is.
@@ -81,15 +84,17 @@ func WorkerMain() int {
 }
 
 type worker struct {
-	mu    sync.Mutex // guards out
-	out   *json.Encoder
-	spec  Spec
-	table *Table
-	slots []*Slot
-	lis   []Listener
-	ends  []Transport
-	start chan struct{}
-	wg    sync.WaitGroup
+	engines map[string]Engine
+	mu      sync.Mutex // guards out
+	out     *json.Encoder
+	prepare prepare
+	engine  Engine
+	table   *Table
+	lis     []Listener
+	flows   []*Flow
+	start   chan struct{}
+	at      int64 // of the start
+	wg      sync.WaitGroup
 }
 
 func (w *worker) reply(a answer) {
@@ -105,17 +110,18 @@ func (w *worker) handle(c command) {
 	var err error
 	switch {
 	case c.Prepare != nil:
-		a.Ports, err = w.prepare(*c.Prepare)
+		a.Addresses, err = w.ready(*c.Prepare)
 	case c.Connect != nil:
 		err = w.connect(c.Connect)
-	case c.Go:
+	case c.Go != nil:
 		w.reply(a)
+		w.at = c.Go.At
 		close(w.start)
 		go w.finish()
 		return
 	case c.Abort:
-		for _, t := range w.ends {
-			t.Abort()
+		for _, f := range w.flows {
+			f.Abort()
 		}
 		return
 	default:
@@ -127,108 +133,90 @@ func (w *worker) handle(c command) {
 	w.reply(a)
 }
 
-func (w *worker) prepare(p prepare) (map[int]uint16, error) {
+// ready validates and, on the server, listens.
+func (w *worker) ready(p prepare) (map[int]string, error) {
 	if err := p.Spec.Validate(); err != nil {
 		return nil, err
 	}
-	table, err := mapTable(os.NewFile(tableFD, "counts"), p.Total)
+	engine, ok := w.engines[p.Spec.Engine]
+	if !ok {
+		return nil, fmt.Errorf("engine %q: unknown, want one of %v", p.Spec.Engine, names(w.engines))
+	}
+	table, err := mapTable(os.NewFile(tableFD, "counts"), p.Flows, p.Total)
 	if err != nil {
 		return nil, err
 	}
-	w.spec, w.table, w.start = p.Spec, table, make(chan struct{})
+	w.prepare, w.engine, w.table, w.start = p, engine, table, make(chan struct{})
 	// Whatever becomes of the pool, the load is bounded in time.
 	time.AfterFunc(p.Spec.Lifetime, func() { os.Exit(3) })
-	if cpu, all := sameCPU(p.Spec.Flows); all && cpu >= 0 {
+	if cpu, all := sameCPU(&p.Spec); all && cpu >= 0 {
 		if err := pinProcess(cpu); err != nil {
 			return nil, err
 		}
 	}
-	engine := Engines[p.Spec.Engine]
-	ports := map[int]uint16{}
+	if err := allowFiles(p.Spec.FlowCount()); err != nil {
+		return nil, err
+	}
+	addresses := map[int]string{}
+	if p.Spec.Role == Client {
+		return nil, nil
+	}
 	for i := range p.Spec.Flows {
-		w.slots = append(w.slots, table.Slot(p.Slots[i]))
-		if p.Spec.Role != Receive {
-			continue
-		}
 		l, err := engine.Listen(&p.Spec.Flows[i])
 		if err != nil {
 			return nil, err
 		}
 		w.lis = append(w.lis, l)
-		ports[p.Spec.Flows[i].ID] = l.Port()
+		addresses[p.Spec.Flows[i].ID] = l.Address()
 	}
-	return ports, nil
+	return addresses, nil
 }
 
-func (w *worker) connect(to map[int]netip.AddrPort) error {
-	engine := Engines[w.spec.Engine]
-	deadline := time.Now().Add(connectTimeout)
-	for i := range w.spec.Flows {
-		f := &w.spec.Flows[i]
-		left := max(time.Until(deadline), time.Millisecond) // 0 would be for ever (SO_SNDTIMEO)
-		var t Transport
-		var err error
-		if w.spec.Role == Receive {
-			t, err = w.lis[i].Accept(f, left)
+// connect makes the data connections of all flows and starts their threads.
+func (w *worker) connect(to map[int]string) error {
+	spec := &w.prepare.Spec
+	deadline := time.Now().Add(connectTimeout + time.Duration(spec.FlowCount())*time.Millisecond)
+	o := DialOptions{Polled: polls(spec), Reopens: spec.Workload == "crr"}
+	for i := range spec.Flows {
+		f := &spec.Flows[i]
+		got := make([]Transport, f.Flows())
+		for k := range got {
+			o.Timeout = max(time.Until(deadline), time.Millisecond) // 0 would be for ever (SO_SNDTIMEO)
+			id, t := f.ID+k, Transport(nil)
+			var err error
+			if spec.Role == Server {
+				id, t, err = w.lis[i].Accept(o)
+			} else {
+				t, err = w.engine.Dial(f, id, to[f.ID], o)
+			}
+			if err != nil {
+				return fmt.Errorf("flow %d: %w", id, err)
+			}
+			if id < f.ID || id >= f.ID+len(got) || got[id-f.ID] != nil {
+				t.Close()
+				return fmt.Errorf("a data connection says that it is flow %d, which is not awaited", id)
+			}
+			got[id-f.ID] = t
+		}
+		if !o.Reopens && w.lis != nil {
 			w.lis[i].Close()
-		} else {
-			f.Remote = to[f.ID]
-			t, err = engine.Dial(f, left)
 		}
-		if err != nil {
-			return err
+		for k, t := range got {
+			w.flows = append(w.flows, newFlow(f, f.ID+k, spec, t, w.table.Slot(w.prepare.Slots[i]+k)))
 		}
-		w.ends = append(w.ends, t)
 	}
-	var ready sync.WaitGroup
-	errs := make([]error, len(w.ends))
-	for i := range w.ends {
-		ready.Add(1)
-		w.wg.Add(1)
-		go w.flow(i, &ready, &errs[i])
-	}
-	ready.Wait()
-	return errors.Join(append(errs, w.stepBack())...)
-}
-
-// flow is the thread of one flow: it gets its place, waits for the start that
-// is common to all, and runs the hot loop.
-func (w *worker) flow(i int, ready *sync.WaitGroup, err *error) {
-	defer w.wg.Done()
-	runtime.LockOSThread() // never unlocked: the thread ends with the flow
-	f, s, t := &w.spec.Flows[i], w.slots[i], w.ends[i]
-	message := make([]byte, f.MessageBytes)
-	for j := range message {
-		message[j] = byte(j) // touch every page before the clock runs
-	}
-	*err = alone(f)
-	s.setTID(unix.Gettid())
-	s.setState(Connected)
-	ready.Done()
-	<-w.start
-	s.setState(Loaded)
-	workload := Workloads[w.spec.Workload]
-	var errno unix.Errno
-	if w.spec.Role == Send {
-		errno = workload.Sender(t, message, s)
-	} else {
-		errno = workload.Receiver(t, message, s)
-	}
-	s.end(errno)
-	if w.spec.Role == Send {
-		t.Abort() // the receiver sees the end of the stream
-	}
+	return w.thread()
 }
 
 func (w *worker) finish() {
 	w.wg.Wait()
 	var a answer
-	for i, t := range w.ends {
-		e := End{ID: w.spec.Flows[i].ID, Socket: t.Info()}
-		if _, errno := w.slots[i].State(); errno != 0 {
+	for _, f := range w.flows {
+		e := End{ID: f.id, Socket: f.Info()}
+		if _, errno := f.State(); errno != 0 {
 			e.Error = errno.Error()
 		}
-		t.Close()
+		f.Close()
 		a.Ends = append(a.Ends, e)
 	}
 	w.reply(a)

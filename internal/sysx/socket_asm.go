@@ -26,6 +26,12 @@ func Recv(fd int, b []byte, flags int) (int, unix.Errno) {
 	return result(raw6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), uintptr(flags), 0, 0))
 }
 
+// Raw makes any system call, as Send does. Memory that an argument points to must be
+// on the heap and kept alive by the caller: the compiler does not see it.
+func Raw(num, a1, a2, a3, a4, a5, a6 uintptr) (int, unix.Errno) {
+	return result(raw6(num, a1, a2, a3, a4, a5, a6))
+}
+
 func result(r uintptr) (int, unix.Errno) {
 	if n := int(r); n >= 0 {
 		return n, 0

@@ -26,3 +26,13 @@ func Recv(fd int, b []byte, flags int) (int, unix.Errno) {
 	}
 	return int(n), 0
 }
+
+// Raw makes any system call, as Send does. Memory that an argument points to must be
+// on the heap and kept alive by the caller: the compiler does not see it.
+func Raw(num, a1, a2, a3, a4, a5, a6 uintptr) (int, unix.Errno) {
+	n, _, e := unix.RawSyscall6(num, a1, a2, a3, a4, a5, a6)
+	if e != 0 {
+		return 0, e
+	}
+	return int(n), 0
+}

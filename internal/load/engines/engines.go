@@ -1,0 +1,16 @@
+// Package engines puts the engines that load workers know together.
+package engines
+
+import (
+	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/load/kernel"
+)
+
+// All returns the engines by name.
+func All() map[string]load.Engine {
+	return map[string]load.Engine{"kernel": kernel.Engine{}, "null": load.Null{}}
+}
+
+// Worker is the main function of load workers, for package selfexec's role
+// [load.WorkerRole].
+func Worker() int { return load.WorkerMain(All()) }

@@ -1,0 +1,113 @@
+package load
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/stackmeter/stackmeter/internal/clock"
+)
+
+// rr: the client sends a request and waits for the response, then the next;
+// with a burst of several it keeps that many under way. A transaction's latency is the
+// time from its request (from when it should have been sent, where there is a rate) to the
+// last byte of its response.
+type rr struct{}
+
+func (rr) First() Role { return Client }
+
+func (rr) Client(f *Flow) (Wait, unix.Errno) {
+	now := int64(0) // the time, where it is known
+	for {
+		for f.flying < f.burst {
+			if !f.open {
+				if f.Stopped() {
+					return 0, 0
+				}
+				if f.paced() {
+					if f.flying == 0 {
+						return Due, 0
+					}
+					break
+				}
+				if now == 0 {
+					now = clock.Now()
+				}
+				f.begun[(f.first+f.flying)%f.burst] = f.begin(now)
+				f.open = true
+			}
+			if errno := f.sendRest(f.request); errno != 0 {
+				return Writable, errno
+			}
+			f.open = false
+			f.flying++
+		}
+		if f.polled && now != 0 {
+			return f.wait(), 0 // the answer cannot be there yet
+		}
+		n, errno := f.Recv(f.in)
+		if n <= 0 {
+			if errno == unix.EAGAIN && f.late() {
+				f.Lost += uint64(f.flying)
+				f.flying, f.got, now = 0, 0, 0
+				continue
+			}
+			return waitOrEnd(f.wait(), errno)
+		}
+		now = clock.Now()
+		f.Received += uint64(n)
+		f.ReceivedMessages++
+		for f.got += n; f.got >= f.response && f.flying > 0; f.got -= f.response {
+			f.Latency.Record(now - f.begun[f.first])
+			f.Transactions++
+			f.first = (f.first + 1) % f.burst
+			f.flying--
+		}
+	}
+}
+
+// wait is what a client with requests under way waits for.
+func (f *Flow) wait() Wait {
+	if f.period != 0 && f.flying < f.burst {
+		return Readable | Due
+	}
+	return Readable
+}
+
+// sendRest sends what is left of a message of n bytes.
+func (f *Flow) sendRest(n int) unix.Errno {
+	for f.sent < n {
+		sent, errno := f.Send(f.out[f.sent:n])
+		if errno != 0 {
+			return errno
+		}
+		f.Sent += uint64(sent)
+		f.sent += sent
+	}
+	f.SentMessages++
+	f.sent = 0
+	return 0
+}
+
+func (rr) Server(f *Flow) (Wait, unix.Errno) {
+	for {
+		for f.got >= f.request {
+			if errno := f.sendRest(f.response); errno != 0 {
+				return Writable, errno
+			}
+			f.got -= f.request
+			f.Transactions++
+			if f.polled && f.got < f.request {
+				return Readable, 0 // the client waits for this answer first
+			}
+		}
+		n, errno := f.Recv(f.in)
+		if n <= 0 {
+			if errno == unix.EAGAIN && f.Stopped() {
+				return 0, 0
+			}
+			return waitOrEnd(Readable, errno)
+		}
+		f.Received += uint64(n)
+		f.ReceivedMessages++
+		f.got += n
+	}
+}
