@@ -41,6 +41,8 @@ var rank = map[string]int{
 	"internal/profile/count":  130,
 	"internal/profile/flow":   130,
 	"internal/profile/lock":   130,
+	"internal/profile":        140,
+	"internal/profile/pmu":    130,
 	// F2 engines
 	"internal/load":         200,
 	"internal/load/kernel":  205,

@@ -36,12 +36,26 @@ type Sampler struct {
 	done chan struct{}
 }
 
-// Open makes the events, not yet running. Frequency is in samples per second and
-// CPU. The error is a [host.NotSupportedError] where this process may not sample.
-func Open(cpus []int, frequency int) (*Sampler, error) {
+// Event is what samples are taken by.
+type Event struct {
+	Type   uint32 // PERF_TYPE_ of include/uapi/linux/perf_event.h, or a PMU's number in sysfs
+	Config uint64
+	// Frequency is samples per second and CPU. Where it is 0, a sample is taken every Period
+	// events, which tells how many events there were.
+	Frequency int
+	Period    uint64
+}
+
+// Clock is the kernel's clock, which every machine has.
+func Clock(frequency int) Event {
+	return Event{Type: unix.PERF_TYPE_SOFTWARE, Config: unix.PERF_COUNT_SW_CPU_CLOCK, Frequency: frequency}
+}
+
+// Open makes the events, not yet running. The error is a [host.NotSupportedError] where this process may not sample.
+func Open(cpus []int, e Event) (*Sampler, error) {
 	s := &Sampler{}
 	for _, cpu := range cpus {
-		r, err := openRing(cpu, frequency)
+		r, err := openRing(cpu, e)
 		switch {
 		case errors.Is(err, unix.ENODEV): // went offline
 			continue
@@ -51,6 +65,9 @@ func Open(cpus []int, frequency int) (*Sampler, error) {
 				What: "sampling of every CPU", Reason: "this process may not look at others and the kernel (perf_event_open: " + err.Error() + ")",
 				Mend: "run as root or with CAP_PERFMON",
 			}
+		case errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL):
+			s.Close()
+			return nil, &host.NotSupportedError{What: "sampling by this event", Reason: "the kernel has no counter for it (perf_event_open: " + err.Error() + ")"}
 		case err != nil:
 			s.Close()
 			return nil, fmt.Errorf("sample CPU %d: %w", cpu, err)
@@ -119,16 +136,20 @@ func (s *Sampler) Close() error {
 	return errors.Join(errs...)
 }
 
-func openRing(cpu, frequency int) (*ring, error) {
+func openRing(cpu int, e Event) (*ring, error) {
 	attr := unix.PerfEventAttr{
-		Type: unix.PERF_TYPE_SOFTWARE, Config: unix.PERF_COUNT_SW_CPU_CLOCK,
+		Type: e.Type, Config: e.Config,
 		Size:        uint32(unsafe.Sizeof(unix.PerfEventAttr{})),
-		Sample:      uint64(frequency),
+		Sample:      e.Period,
 		Sample_type: unix.PERF_SAMPLE_TID | unix.PERF_SAMPLE_TIME | unix.PERF_SAMPLE_CPU | unix.PERF_SAMPLE_CALLCHAIN,
-		Bits:        unix.PerfBitFreq | unix.PerfBitDisabled | unix.PerfBitUseClockID | unix.PerfBitExcludeHv,
+		Bits:        unix.PerfBitDisabled | unix.PerfBitUseClockID | unix.PerfBitExcludeHv,
 		Clockid:     unix.CLOCK_MONOTONIC,
 		// No process is woken for the ring: it is read by time.
 		Wakeup: 1 << 30,
+	}
+	if e.Frequency > 0 {
+		attr.Sample = uint64(e.Frequency)
+		attr.Bits |= unix.PerfBitFreq
 	}
 	fd, err := unix.PerfEventOpen(&attr, -1, cpu, -1, unix.PERF_FLAG_FD_CLOEXEC)
 	if err != nil {

@@ -32,7 +32,7 @@ func cpus(t *testing.T) []int {
 
 func open(t *testing.T, frequency int) *Sampler {
 	t.Helper()
-	s, err := Open(cpus(t), frequency)
+	s, err := Open(cpus(t), Clock(frequency))
 	if host.IsNotSupported(err) {
 		t.Skip(err)
 	}
