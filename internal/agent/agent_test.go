@@ -18,7 +18,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	selfexec.Dispatch(map[string]func() int{load.WorkerRole: engines.Worker, Role: Main, listenerRole: listenerMain})
+	selfexec.Dispatch(map[string]func() int{load.WorkerRole: engines.Worker, Role: Main, listenerRole: listenerMain, controllerRole: controllerMain})
 	goleak.VerifyTestMain(m)
 }
 
@@ -88,78 +88,4 @@ func children(t *testing.T) int {
 		n += len(strings.Fields(string(b)))
 	}
 	return n
-}
-
-// phases bring a sender and a receiver, step by step, to a measured load.
-var phases = []struct {
-	name string
-	do   func(ctx context.Context, r, s *Client) error
-}{
-	{"hello", func(ctx context.Context, r, s *Client) error {
-		_, err := r.Hello(ctx, true)
-		if err == nil {
-			_, err = s.Hello(ctx, false)
-		}
-		return err
-	}},
-	{"prepare", nil}, // needs the specs: see advance
-	{"connect", nil},
-	{"go", func(ctx context.Context, r, s *Client) error {
-		if err := r.Go(ctx, Start{}); err != nil {
-			return err
-		}
-		return s.Go(ctx, Start{})
-	}},
-	{"measure", func(ctx context.Context, r, _ *Client) error {
-		_, err := r.Measure(ctx, Measure{Window: load.Window{Length: 300 * time.Millisecond, Interval: 100 * time.Millisecond}, CPU: true}, nil)
-		return err
-	}},
-	{"stop", func(ctx context.Context, r, s *Client) error {
-		if _, err := s.Stop(ctx, time.Second); err != nil {
-			return err
-		}
-		_, err := r.Stop(ctx, time.Second)
-		return err
-	}},
-	{"release", func(ctx context.Context, r, s *Client) error {
-		if err := s.Release(ctx); err != nil {
-			return err
-		}
-		return r.Release(ctx)
-	}},
-}
-
-// advance goes through the phases, up to and with last.
-func advance(t *testing.T, r, s *Client, last string) {
-	t.Helper()
-	ctx := t.Context()
-	receiver, sender := specs(2)
-	var to map[int]string
-	for _, p := range phases {
-		var err error
-		switch p.name {
-		case "prepare":
-			var ready Prepared
-			ready, err = r.Prepare(ctx, receiver)
-			to = ready.Addresses
-			if err == nil {
-				_, err = s.Prepare(ctx, sender)
-			}
-		case "connect":
-			accepted := make(chan error, 1)
-			go func() { accepted <- r.Connect(ctx, Connect{}) }()
-			err = s.Connect(ctx, Connect{To: to})
-			if e := <-accepted; err == nil {
-				err = e
-			}
-		default:
-			err = p.do(ctx, r, s)
-		}
-		if err != nil {
-			t.Fatalf("%s: %v", p.name, err)
-		}
-		if p.name == last {
-			return
-		}
-	}
 }

@@ -108,6 +108,7 @@ func Serve(ctx context.Context, conn net.Conn, o Options) error {
 	calls := make(chan request, 1)
 	ended := make(chan error, 1)
 	go func() { // owned by this call: it ends when conn is closed below
+		defer conn.Close() // an answer that is being written is not waited for
 		defer cancel()
 		ended <- c.listen(calls)
 	}()

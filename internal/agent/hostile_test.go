@@ -143,7 +143,7 @@ func TestHalfOpenConnections(t *testing.T) {
 		}
 		conns = append(conns, c)
 	}
-	p.serves(t, 2*time.Second)
+	p.serves(t, patience)
 	end := time.Now().Add(handshakeTimeout + 3*time.Second)
 	for _, c := range conns {
 		_ = c.SetReadDeadline(end)
@@ -166,14 +166,14 @@ func TestHalfOpenConnections(t *testing.T) {
 	if err := c.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	p.serves(t, 2*time.Second)
+	p.serves(t, patience)
 }
 
 // TestRandomBytes sends noise of many lengths, to the door and past it. It must cost
 // a connection each, and nothing else.
 func TestRandomBytes(t *testing.T) {
 	p := listenApart(t)
-	p.serves(t, 2*time.Second)
+	p.serves(t, patience)
 	before := p.memory(t, "VmRSS")
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -214,7 +214,7 @@ func TestRandomBytes(t *testing.T) {
 		_, _ = c.Write(b)
 		c.Close()
 	}
-	p.serves(t, 2*time.Second)
+	p.serves(t, patience)
 	if grown := p.memory(t, "VmHWM") - before; grown > 128<<20 {
 		t.Errorf("the agent's memory grew by %d bytes", grown)
 	}
@@ -225,7 +225,7 @@ func TestRandomBytes(t *testing.T) {
 // or asks for what would take much memory.
 func TestFloodAfterAuthentication(t *testing.T) {
 	p := listenApart(t)
-	p.serves(t, 2*time.Second)
+	p.serves(t, patience)
 	before := p.memory(t, "VmRSS")
 	config, err := p.key.TLS()
 	if err != nil {
@@ -261,7 +261,7 @@ func TestFloodAfterAuthentication(t *testing.T) {
 		}
 	}
 	_ = c.Close()
-	p.serves(t, 2*time.Second)
+	p.serves(t, patience)
 	grown := p.memory(t, "VmHWM") - before
 	t.Logf("memory %d KiB before, %d KiB more at most", before>>10, grown>>10)
 	if grown > 128<<20 {

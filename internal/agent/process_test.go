@@ -53,11 +53,12 @@ func listenerMain() int {
 
 // process is a test's agent in a process of its own.
 type process struct {
-	addr string
-	key  Key
-	pid  int
-	stop func() // ends it in order, and wants it to end well unless killed
-	kill func() // without a warning
+	addr    string
+	key     Key
+	keyFile string
+	pid     int
+	stop    func() // ends it in order, and wants it to end well unless killed
+	kill    func() // without a warning
 
 	mu  sync.Mutex
 	log bytes.Buffer
@@ -67,12 +68,18 @@ type process struct {
 // listenApart starts an agent in a process; it is ended with the test.
 func listenApart(t *testing.T) *process {
 	t.Helper()
-	p := &process{key: NewKey(), end: make(chan error, 1)}
-	path := t.TempDir() + "/key"
-	if err := os.WriteFile(path, []byte(p.key.String()), 0o600); err != nil {
+	p := &process{key: NewKey(), keyFile: t.TempDir() + "/key"}
+	if err := os.WriteFile(p.keyFile, []byte(p.key.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := selfexec.Command(context.Background(), listenerRole, keyVariable+"="+path)
+	return listenApartWith(t, p)
+}
+
+// listenApartWith gives it the key of another one.
+func listenApartWith(t *testing.T, other *process) *process {
+	t.Helper()
+	p := &process{key: other.key, keyFile: other.keyFile, end: make(chan error, 1)}
+	cmd := selfexec.Command(context.Background(), listenerRole, keyVariable+"="+p.keyFile)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -124,6 +131,13 @@ func (p *process) said() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.log.String()
+}
+
+// forget begins the log anew.
+func (p *process) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.log.Reset()
 }
 
 // waitFor waits for words in the log.

@@ -52,8 +52,8 @@ func FuzzRequest(f *testing.F) {
 			}
 			limits.BitsPerSecond = 1e9
 			limits.pace(&p)
-			if len(p.Flows) == 0 || len(p.Flows) > limits.Flows || p.Lifetime > limits.Lifetime {
-				t.Fatalf("over the limits: %d flows for %v", len(p.Flows), p.Lifetime)
+			if p.FlowCount() <= 0 || p.FlowCount() > limits.Flows || p.Lifetime > limits.Lifetime {
+				t.Fatalf("over the limits: %d flows for %v", p.FlowCount(), p.Lifetime)
 			}
 		case Measure:
 			if limits.checkWindow(p.Window, 1) == nil && p.Window.Length/p.Window.Interval > load.MaxSamples {

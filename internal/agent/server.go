@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"github.com/stackmeter/stackmeter/internal/load"
 )
 
 // handler serves one method of a session.
@@ -22,7 +20,7 @@ var methods = map[string]handler{
 	"hello":     method((*session).introduced),
 	"clock":     method((*session).clock),
 	"configure": method((*session).configure),
-	"prepare":   objects(2*load.MaxFlows, method((*session).prepare)),
+	"prepare":   fewObjects(method((*session).prepare)),
 	"connect":   method((*session).connect),
 	"place":     method((*session).place),
 	"go":        method((*session).start),
@@ -48,13 +46,15 @@ func method[P, R any](f func(*session, context.Context, P) (R, error)) handler {
 	}
 }
 
-// objects bounds how many JSON objects the params of a call hold: three bytes that came
-// can be a flow of two hundred here.
-func objects(most int, h handler) handler {
+// maxObjects is how many JSON objects a request holds that says anything with them.
+const maxObjects = maxRequest / 128
+
+// fewObjects bounds what params become: three bytes that came can be a flow of hundreds here.
+func fewObjects(h handler) handler {
 	decode := h.decode
 	h.decode = func(raw json.RawMessage) (any, error) {
-		if n := bytes.Count(raw, []byte("{")); n > most {
-			return nil, &Error{Code: "bad-request", Text: fmt.Sprintf("params of %d objects, this agent takes %d", n, most)}
+		if n := bytes.Count(raw, []byte("{")); n > maxObjects {
+			return nil, &Error{Code: "bad-request", Text: fmt.Sprintf("params of %d objects, this agent takes %d: give flows that are alike as one, with their count", n, maxObjects)}
 		}
 		return decode(raw)
 	}

@@ -14,9 +14,9 @@ import (
 // at once and its workers gone.
 func TestControllerVanishes(t *testing.T) {
 	for _, p := range phases {
-		t.Run(p.name, func(t *testing.T) {
+		t.Run(p, func(t *testing.T) {
 			r, s := serve(t, defaults()), serve(t, defaults())
-			advance(t, r.Client, s.Client, p.name)
+			advance(t, r.Client, s.Client, p)
 			r.hangUp(t)
 			s.hangUp(t)
 			if n := children(t); n != 0 {
