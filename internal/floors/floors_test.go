@@ -50,6 +50,7 @@ var rank = map[string]int{
 	"internal/rig":          220,
 
 	"ustack/internal/wire": 230,
+	"ustack/internal/tcp":  240,
 	"ustack/frame":         230,
 	"ustack":               250,
 	"ustack/device/wake":   230,

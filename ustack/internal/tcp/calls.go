@@ -1,0 +1,101 @@
+package tcp
+
+import "github.com/stackmeter/stackmeter/ustack/internal/wire"
+
+// Write says that the application has n more bytes to send. Output sends them.
+func (c *Conn) Write(n int) { c.end += uint32(n) }
+
+// CloseWrite says that no bytes will follow: a FIN goes behind the last.
+func (c *Conn) CloseWrite() { c.finQueued = true }
+
+// CloseRead says that the application will read no more. What arrives from now on is
+// acknowledged and dropped.
+func (c *Conn) CloseRead() { c.rcvClosed = true }
+
+// Close is CloseWrite and CloseRead for an application that lets go altogether: bytes
+// that arrive from now on, which nobody will ever read, end the connection with RST
+// (RFC 9293, 3.6.1), and so do those that it has not read.
+func (c *Conn) Close(now int64, o *Out) {
+	c.finQueued, c.rcvClosed, c.orphan = true, true, true
+	switch {
+	case c.state == SynSent:
+		c.finish(o, ErrAborted)
+	case c.unread > 0 && c.state != Closed && c.state != TimeWait:
+		c.reset(now, o, ErrUnread)
+	case c.state == FinWait2:
+		c.timers.life = now + finWait2
+	}
+}
+
+// Abort ends the connection with RST.
+func (c *Conn) Abort(now int64, o *Out) {
+	switch c.state {
+	case Closed:
+	case SynSent, TimeWait:
+		c.finish(o, ErrAborted)
+	default:
+		c.reset(now, o, ErrAborted)
+	}
+}
+
+// reset sends RST and ends the connection.
+func (c *Conn) reset(now int64, o *Out, why Error) {
+	s := c.emit(now, o, c.nxt, 0, wire.RST|wire.ACK)
+	s.Options.Blocks = 0
+	c.finish(o, why)
+}
+
+// Consume says that the application has read n bytes. Output then tells the peer if
+// its window has opened by enough.
+func (c *Conn) Consume(now int64, n int) {
+	c.unread -= n
+	c.tune.consumed(c, now, n)
+	if c.updateDue() {
+		c.ackNow = true
+	}
+}
+
+// SetNoDelay turns sending of small segments at once on or off.
+func (c *Conn) SetNoDelay(on bool) { c.cfg.NoDelay = on }
+
+// SetKeepAlive sets when probes are sent, as in Config.
+func (c *Conn) SetKeepAlive(now, idle, interval int64, count int) {
+	c.cfg.KeepIdle, c.cfg.KeepInterval, c.cfg.KeepCount = idle, interval, count
+	c.timers.keep, c.timers.keepSent = 0, 0
+	if idle > 0 {
+		c.timers.heard = now
+		c.timers.keep = now + idle
+	}
+}
+
+// SetUserTimeout sets how long to go on without progress; 0: 15 minutes.
+func (c *Conn) SetUserTimeout(ns int64) { c.cfg.UserTimeout = ns }
+
+// PathMTU says that packets longer than mss bytes of TCP payload without options do
+// not arrive. seq is that of the packet that did not; if it is not outstanding, the
+// news is not believed (RFC 5927, 4).
+func (c *Conn) PathMTU(seq uint32, mss int) {
+	if lt(seq, c.una) || geq(seq, c.nxt) || mss >= c.cfg.MSS || mss < 88-40 {
+		return
+	}
+	c.cfg.MSS = max(mss, 256)
+	c.setMSS()
+	c.cc.shrink(c.mss)
+	for i := range c.recs.n() {
+		c.recs.markLost(i) // lost to the path, not to congestion: the window stays
+	}
+}
+
+// Unreachable says that the network reported a packet with sequence number seq as
+// undeliverable. Only a connection that is being opened gives up (RFC 5461).
+func (c *Conn) Unreachable(seq uint32, o *Out) {
+	if seq != c.iss {
+		return
+	}
+	switch c.state {
+	case SynSent:
+		c.finish(o, ErrRefused)
+	case SynReceived:
+		c.finish(o, ErrUnreachable)
+	}
+}

@@ -1,0 +1,309 @@
+package tcp
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stackmeter/stackmeter/ustack/frame"
+	"github.com/stackmeter/stackmeter/ustack/internal/wire"
+)
+
+// path is a network between two Conns in virtual time.
+type path struct {
+	loss, duplicate, reorder float64 // shares of segments
+	delay                    int64   // one way, nanoseconds
+	rate                     int64   // bytes per second; 0: no limit
+	queue                    int64   // bytes that wait for the rate before segments are dropped
+}
+
+// flight is a segment on its way.
+type flight struct {
+	at  int64
+	n   int // keeps the order of those that arrive together
+	to  int
+	seg Send
+}
+
+type flights []flight
+
+func (f flights) Len() int { return len(f) }
+func (f flights) Less(i, j int) bool {
+	return f[i].at < f[j].at || f[i].at == f[j].at && f[i].n < f[j].n
+}
+func (f flights) Swap(i, j int) { f[i], f[j] = f[j], f[i] }
+func (f *flights) Push(x any)   { *f = append(*f, x.(flight)) }
+func (f *flights) Pop() any     { x := (*f)[len(*f)-1]; *f = (*f)[:len(*f)-1]; return x }
+
+// peer is one end of a simulation: a Conn and an application that writes total bytes
+// of a known pattern, reads what comes at once or in steps, and closes.
+type peer struct {
+	c        *Conn
+	cfg      Config
+	total    int // bytes to write
+	written  int
+	read     int
+	backlog  int // received and not read
+	readStep int // bytes read in one go; 0: all at once
+	readWait int64
+	readAt   int64
+	busy     int64 // when the link towards the other is free
+	ended    bool
+}
+
+type sim struct {
+	tb   testing.TB
+	r    *rand.Rand
+	path path
+	now  int64
+	p    [2]peer
+	air  flights
+	n    int
+	out  Out
+}
+
+// pattern is byte i of a stream.
+func pattern(i int) byte { return byte(i ^ i>>8*7 ^ i>>16*13) }
+
+func newSim(tb testing.TB, seed uint64, p path, a, b Config, total [2]int) *sim {
+	s := &sim{tb: tb, r: rand.New(rand.NewPCG(seed, 1)), path: p, now: begin}
+	a.ISN, b.ISN = s.r.Uint32(), s.r.Uint32()
+	s.p[0], s.p[1] = peer{cfg: a, total: total[0]}, peer{cfg: b, total: total[1]}
+	s.p[0].c = Connect(a, s.now)
+	s.output(0)
+	return s
+}
+
+// sndBuf is how many bytes an application may have written and not acknowledged.
+const sndBuf = 1 << 20
+
+// output lets the application of peer i act, and sends.
+func (s *sim) output(i int) {
+	p := &s.p[i]
+	if p.c == nil || p.ended {
+		s.out.Reset()
+		return
+	}
+	if p.backlog > 0 && s.now >= p.readAt {
+		n := p.backlog
+		if p.readStep > 0 {
+			n, p.readAt = min(n, p.readStep), s.now+p.readWait
+		}
+		p.backlog -= n
+		p.c.Consume(s.now, n)
+	}
+	if p.c.State() >= Established {
+		if n := min(p.total-p.written, sndBuf-int(p.c.Written()-p.c.Acked())); n > 0 {
+			p.c.Write(n)
+			p.written += n
+		}
+		if p.written == p.total && !p.c.finQueued {
+			p.c.CloseWrite()
+		}
+	}
+	p.c.Output(s.now, &s.out)
+	for _, x := range s.out.Sends {
+		s.cut(i, x)
+	}
+	if s.out.Events&Ended != 0 {
+		p.ended = true
+		if p.c.Err() != NoError {
+			s.tb.Fatalf("%.3f s: peer %d ended with error %d", s.seconds(), i, p.c.Err())
+		}
+	}
+	s.check(p)
+	s.out.Reset()
+}
+
+func (s *sim) seconds() float64 { return float64(s.now-begin) / second }
+
+// check holds what must always be true.
+func (s *sim) check(p *peer) {
+	for f := s.out.Received.Head; f != nil; f = f.Next {
+		for _, b := range f.Bytes() {
+			if other := s.other(p); b != pattern(p.read) || p.read >= other.total {
+				s.tb.Fatalf("%.3f s: byte %d of %d is wrong", s.seconds(), p.read, other.total)
+			}
+			p.read++
+		}
+		p.backlog += f.Len()
+	}
+	if most := 2*p.c.limit + pruneSlack + 4096; p.c.ooo.memory > most {
+		s.tb.Fatalf("%d bytes out of order", p.c.ooo.memory)
+	}
+	r := &p.c.recs
+	var pipe, sacked, lost int
+	for i := range r.n() {
+		switch rec := r.at(i); {
+		case rec.sacked:
+			sacked += rec.len()
+		case rec.lost:
+			lost += rec.len()
+		default:
+			pipe += rec.len()
+		}
+	}
+	if pipe != r.pipe || sacked != r.sacked || lost != r.lost {
+		s.tb.Fatalf("%.3f s: sums pipe %d sacked %d lost %d, are %d %d %d", s.seconds(), r.pipe, r.sacked, r.lost, pipe, sacked, lost)
+	}
+}
+
+func (s *sim) other(p *peer) *peer {
+	if p == &s.p[0] {
+		return &s.p[1]
+	}
+	return &s.p[0]
+}
+
+// cut cuts a run to segments and puts them on the path.
+func (s *sim) cut(from int, x Send) {
+	for {
+		seg := x
+		if x.Len > x.MSS {
+			seg.Len = x.MSS
+			seg.Flags &^= wire.FIN | wire.PSH
+		}
+		s.launch(from, seg)
+		if x.Len <= x.MSS {
+			return
+		}
+		x.Seq += uint32(x.MSS)
+		x.Len -= x.MSS
+		x.Flags &^= wire.CWR
+	}
+}
+
+func (s *sim) launch(from int, x Send) {
+	if s.r.Float64() < s.path.loss {
+		return
+	}
+	at := s.now
+	if s.path.rate > 0 {
+		p := &s.p[from]
+		p.busy = max(p.busy, s.now)
+		if (p.busy-s.now)*s.path.rate/second > s.path.queue {
+			return
+		}
+		p.busy += int64(x.Len+52) * second / s.path.rate
+		at = p.busy
+	}
+	at += s.path.delay
+	if s.r.Float64() < s.path.reorder {
+		at += s.r.Int64N(s.path.delay + millisecond)
+	}
+	copies := 1
+	if s.r.Float64() < s.path.duplicate {
+		copies = 2
+	}
+	for range copies {
+		s.n++
+		heap.Push(&s.air, flight{at, s.n, 1 - from, x})
+	}
+}
+
+// arrive hands a segment to its receiver.
+func (s *sim) arrive(f flight) {
+	to, from := &s.p[f.to], &s.p[1-f.to]
+	x := f.seg
+	if to.ended {
+		return
+	}
+	seg := Segment{Seq: x.Seq, Ack: x.Ack, Flags: x.Flags, Window: x.Window, Len: x.Len, Count: 1, Options: &x.Options}
+	if x.Len > 0 {
+		b := make([]byte, x.Len)
+		for i := range b {
+			b[i] = pattern(int(x.Seq-from.cfg.ISN-1) + i)
+		}
+		fr := frame.Of(b)
+		fr.Seq = x.Seq
+		seg.Data.Push(fr)
+	}
+	if to.c == nil {
+		if x.Flags != wire.SYN {
+			return
+		}
+		to.c = Accept(to.cfg, s.now, &seg)
+	} else {
+		to.c.Arrive(s.now, &seg, &s.out)
+	}
+	// Half of the time the next segment comes in the same bunch.
+	if len(s.air) > 0 && s.air[0].at == s.now && s.air[0].to == f.to && s.r.IntN(2) == 0 {
+		s.check(to)
+		s.out.Received, s.out.Dropped = frame.List{}, frame.List{}
+		return
+	}
+	s.output(f.to)
+}
+
+// run goes on until both ends are done, and returns the time it took in nanoseconds.
+func (s *sim) run(limit int64) int64 {
+	steps := 0
+	for {
+		if s.done() {
+			return s.now - begin
+		}
+		if steps++; steps > 5_000_000 {
+			s.tb.Fatalf("%.3f s: no end of steps: %s", s.seconds(), s.state())
+		}
+		next, who := s.next()
+		if who == -1 {
+			s.tb.Fatalf("%.3f s: nothing will ever happen: %s", s.seconds(), s.state())
+		}
+		if next-begin > limit {
+			s.tb.Fatalf("not done after %d s: %s", limit/second, s.state())
+		}
+		s.now = max(s.now, next)
+		if who == 2 {
+			s.arrive(heap.Pop(&s.air).(flight))
+			continue
+		}
+		s.p[who].c.Timer(s.now, &s.out)
+		s.output(who)
+	}
+}
+
+// next returns the time of the next thing to happen and whose timer it is; 2: a
+// segment arrives.
+func (s *sim) next() (at int64, who int) {
+	who = -1
+	if len(s.air) > 0 {
+		at, who = s.air[0].at, 2
+	}
+	for i := range s.p {
+		p := &s.p[i]
+		if p.c == nil || p.ended {
+			continue
+		}
+		if d := p.c.Deadline(); d != 0 && (who == -1 || d < at) {
+			at, who = d, i
+		}
+		if p.backlog > 0 && (who == -1 || p.readAt < at) {
+			at, who = p.readAt, i
+		}
+	}
+	return at, who
+}
+
+// done reports whether both have all, and at least one waits only for TIME-WAIT.
+func (s *sim) done() bool {
+	for i := range s.p {
+		p := &s.p[i]
+		if p.c == nil || p.read < s.p[1-i].total || !p.ended && p.c.State() != TimeWait {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *sim) state() string {
+	t := ""
+	for i := range s.p {
+		if c := s.p[i].c; c != nil {
+			t += fmt.Sprintf("\npeer %d: %v read %d of %d, una %d nxt %d end %d, window %d cwnd %d pipe %d lost %d phase %d rto %d ms, edge %d unread %d ooo %d timer %d %+v",
+				i, c.state, s.p[i].read, s.p[1-i].total, c.una-c.iss, c.nxt-c.iss, c.end-c.iss, c.wnd, c.cc.cwnd, c.pipe(), c.recs.lost, c.loss.phase,
+				c.rtt.rto/millisecond, int32(c.edge-c.rnxt), c.unread, c.ooo.frames.N, c.timers.kind, c.Stats)
+		}
+	}
+	return t
+}
