@@ -17,6 +17,7 @@ type handler struct {
 
 // methods are the calls that a session answers.
 var methods = map[string]handler{
+	"addresses": method((*session).addresses),
 	"hello":     method((*session).introduced),
 	"clock":     method((*session).clock),
 	"configure": method((*session).configure),

@@ -60,6 +60,7 @@ var rank = map[string]int{
 	"internal/experiment": 310,
 	"internal/study":      320,
 	"internal/copylab":    330,
+	"meter":               340,
 	// F4 tell
 	"internal/result":    400,
 	"internal/synthetic": 402,

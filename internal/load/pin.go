@@ -14,10 +14,8 @@ import (
 
 // sameCPU reports whether all threads of a spec are pinned to one CPU, and which.
 func sameCPU(s *Spec) (int, bool) {
-	var cpus []int
-	if s.Model == Epoll {
-		cpus = s.CPUs
-	} else {
+	cpus := s.CPUs
+	if len(cpus) == 0 && s.Model != Epoll {
 		for i := range s.Flows {
 			cpus = append(cpus, s.Flows[i].CPU)
 		}

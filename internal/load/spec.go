@@ -46,7 +46,7 @@ type Spec struct {
 	Engine   string        `json:"engine"`   // see package engines
 	Model    Model         `json:"model"`
 	Threads  int           `json:"threads,omitempty"` // model "epoll": threads, 0: one a CPU of the process
-	CPUs     []int         `json:"cpus,omitempty"`    // model "epoll": thread i is pinned to CPUs[i mod len]; empty: not pinned
+	CPUs     []int         `json:"cpus,omitempty"`    // thread i of a worker is pinned to CPUs[i mod len]; empty: where the flows say
 	Flows    []FlowSpec    `json:"flows"`
 	Lifetime time.Duration `json:"lifetime_nanoseconds"` // workers end themselves after this, whatever else happens
 }
@@ -107,7 +107,7 @@ type FlowSpec struct {
 	WholeMessages bool `json:"whole_messages,omitempty"`
 	// PacingBytesPerSecond bounds the sender (SO_MAX_PACING_RATE); 0: not.
 	PacingBytesPerSecond uint64 `json:"pacing_bytes_per_second,omitempty"`
-	CPU                  int    `json:"cpu"` // the flow's thread is pinned there; -1: left alone. Model "epoll" takes Spec.CPUs instead
+	CPU                  int    `json:"cpu"` // the flow's thread is pinned there; -1: left alone, as in model "epoll". Spec.CPUs comes first
 
 	// SinglePort makes the server take data connections that come to the agent's own
 	// port, handed over by the agent; the client connects there.

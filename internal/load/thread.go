@@ -51,12 +51,12 @@ func (w *worker) thread() error {
 		for k := i; k < len(w.flows); k += n {
 			flows = append(flows, w.flows[k])
 		}
-		cpu := flows[0].spec.CPU
-		if spec.Model == Epoll {
-			cpu = -1
-			if len(spec.CPUs) > 0 {
-				cpu = spec.CPUs[i%len(spec.CPUs)]
-			}
+		cpu := -1
+		switch {
+		case len(spec.CPUs) > 0:
+			cpu = spec.CPUs[i%len(spec.CPUs)]
+		case spec.Model != Epoll:
+			cpu = flows[0].spec.CPU
 		}
 		var latency *hist.Hist
 		if len(w.prepare.Hists) > 0 {
