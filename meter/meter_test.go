@@ -125,7 +125,7 @@ func TestConfigRefused(t *testing.T) {
 		"workload":             {Workload: "udp_crr"},
 	} {
 		_, err := meter.Run(context.Background(), c)
-		if !errors.Is(err, meter.ErrConfig) || !strings.Contains(err.Error(), ": "+field+":") {
+		if !errors.Is(err, meter.ErrConfig) || !strings.Contains(err.Error(), field) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
