@@ -5,6 +5,8 @@ go 1.26.3
 replace github.com/stackmeter/stackmeter => ../
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
+	github.com/safchain/ethtool v0.7.0
 	github.com/stackmeter/stackmeter v0.0.0
 	github.com/tailscale/wireguard-go v0.0.0-20250716170648-1d0488a3d7da
 	github.com/vishvananda/netlink v1.3.1
@@ -19,7 +21,6 @@ require (
 	github.com/mdlayher/genetlink v1.4.0 // indirect
 	github.com/mdlayher/netlink v1.11.2 // indirect
 	github.com/mdlayher/socket v0.6.0 // indirect
-	github.com/safchain/ethtool v0.7.0 // indirect
 	golang.org/x/net v0.59.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
 	golang.zx2c4.com/wintun v0.0.0-20230126152724-0fa3db229ce2 // indirect
