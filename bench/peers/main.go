@@ -1,36 +1,40 @@
-// Command peers measures stackmeter's load beside netperf, neper's tcp_stream and
-// iperf3, those of them that are in PATH (or in -path), on one veth pair. All
-// tools are measured the same way, from outside: bytes by the receiving NIC's own
-// counter, CPU time by the exact probe, over the same window in the middle of each
-// run; tools take turns, in an order drawn anew each round. As root:
+// Command peers measures stackmeter beside netperf, neper and iperf3, those of
+// them that are in PATH (or in -path), on one veth pair, on the comparisons of
+// the table in contests.go. Tools take turns, in an order drawn anew each round,
+// and the ratios to the best of the others are taken round by round, so that they
+// hold while the machine's speed drifts. As root:
 //
-//	go run ./peers -sizes 1024,4096,16384,65536 -rounds 9
+//	go run ./peers -path /tmp/peers -rounds 9 tcp_stream tcp_rr/16
+//
+// All tools are measured in the same way, from outside, over one window in the
+// middle of their runs: what was carried by the kernel's own counters in the
+// server's namespace (outside.go says which), and CPU time by the exact probe.
+// CPU time is of the whole machine, not halted, less what processes outside of
+// the two namespaces used; a window in which these used more than -strangers is
+// measured again, three more times at most, and the least disturbed one counts.
+//
+// Latencies can only be had from the tools: they are of each tool's own
+// histogram over its own run, of several processes the median of theirs. The
+// rate that a tool itself reports, over its own run, ramps included, stands
+// beside the counted one as a check on both.
+//
+// The figures depend on placement more than on the tool. Every contest says
+// where its tools run: 'pinned', all clients on one CPU and all servers on the
+// other, or 'free', on either as the scheduler likes.
 package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/signal"
-	"slices"
-	"sort"
-	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
-
-	"github.com/stackmeter/stackmeter/internal/agent"
-	"github.com/stackmeter/stackmeter/internal/load"
-	"github.com/stackmeter/stackmeter/internal/load/engines"
-	"github.com/stackmeter/stackmeter/internal/probe/cpu"
-	"github.com/stackmeter/stackmeter/internal/selfexec"
 )
 
 func main() {
-	selfexec.Dispatch(map[string]func() int{load.WorkerRole: engines.Worker, agent.Role: agent.Main})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx); err != nil {
@@ -39,103 +43,78 @@ func main() {
 	}
 }
 
-// sample is one tool's run.
-type sample struct{ gbps, perCPU float64 }
-
 func run(ctx context.Context) error {
-	sizes := flag.String("sizes", "1024,4096,16384,65536", "message sizes in bytes")
 	rounds := flag.Int("rounds", 9, "rounds of all tools")
 	window := flag.Duration("window", time.Second, "measured window")
-	path := flag.String("path", "", "folders with the peers' programs, before PATH")
-	tso := flag.Bool("tso", true, "TSO and GSO on the sender's NIC")
-	only := flag.String("tools", "", "measure only these (comma-separated; default: all that are installed)")
-	both := flag.Bool("same", false, "client and server on one CPU")
+	path := flag.String("path", "", "folders with the programs, before PATH")
+	tso := flag.Bool("tso", true, "TSO and GSO on both NICs")
+	strangers := flag.Float64("strangers", 0.02, "share of the CPUs that other processes may use in a window")
+	list := flag.Bool("list", false, "print the comparisons with every command, and run nothing")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "peers [flags] [prefix of a comparison's name ...]")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
 	if *path != "" {
 		os.Setenv("PATH", *path+":"+os.Getenv("PATH"))
 	}
-	r, err := newRig(ctx, *tso, *both)
+	chosen, err := choose(flag.Args())
+	if err != nil {
+		return err
+	}
+	if *list {
+		for _, c := range chosen {
+			fmt.Println(c.name())
+			for _, e := range c.entries() {
+				fmt.Printf("  %s\n    server: %s\n    client: %s\n", e.title(), e.server, e.client)
+			}
+		}
+		return nil
+	}
+	r, err := newRig(ctx, *tso)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	tools := slices.DeleteFunc(r.tools(), func(t tool) bool {
-		return *only != "" && !slices.Contains(strings.Split(*only, ","), t.name)
-	})
-	names := make([]string, len(tools))
-	for i, t := range tools {
-		names[i] = t.name
-	}
-	fmt.Printf("tools: %s; window %v; TSO %v; client on CPU %d, server on CPU %d\n", strings.Join(names, ", "), *window, *tso, r.clientCPU, r.serverCPU)
-	for size := range strings.SplitSeq(*sizes, ",") {
-		bytes, err := strconv.Atoi(size)
-		if err != nil {
-			return err
+	r.strangers = *strangers
+	for _, c := range chosen {
+		entries := c.entries()
+		if len(entries) == 0 {
+			fmt.Printf("%s: no tool for it is installed\n\n", c.name())
+			continue
 		}
-		got := map[string][]sample{}
+		got := make([][]sample, len(entries))
 		for range *rounds {
-			for _, i := range rand.Perm(len(tools)) {
-				s, err := r.measure(ctx, tools[i], bytes, *window)
+			for _, i := range rand.Perm(len(entries)) {
+				s, err := r.quietest(ctx, c, entries[i], *window)
 				if err != nil {
-					return fmt.Errorf("%s at %d bytes: %w", tools[i].name, bytes, err)
+					return fmt.Errorf("%s, %s: %w", c.name(), entries[i].title(), err)
 				}
-				got[tools[i].name] = append(got[tools[i].name], s)
+				got[i] = append(got[i], s)
 			}
 		}
-		print(bytes, names, got)
+		print(os.Stdout, c, entries, got)
 	}
 	return nil
 }
 
-func print(bytes int, names []string, got map[string][]sample) {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "%d bytes\tGb/s\tper CPU: median\tlowest\thighest\tstackmeter/this, median of rounds\tlowest\thighest\t\n", bytes)
-	for _, name := range names {
-		var gbps, per, ratio []float64
-		for i, s := range got[name] {
-			gbps, per = append(gbps, s.gbps), append(per, s.perCPU)
-			ratio = append(ratio, got[names[0]][i].perCPU/s.perCPU)
-		}
-		fmt.Fprintf(w, "%s\t%.2f\t%.2f\t%.2f\t%.2f\t%.3f\t%.3f\t%.3f\t\n", name, median(gbps), median(per), slices.Min(per), slices.Max(per), median(ratio), slices.Min(ratio), slices.Max(ratio))
+// choose are the contests whose names begin with one of the prefixes; all, if
+// there is none.
+func choose(prefixes []string) ([]contest, error) {
+	if len(prefixes) == 0 {
+		return contests, nil
 	}
-	w.Flush()
-}
-
-func median(v []float64) float64 {
-	v = slices.Clone(v)
-	sort.Float64s(v)
-	return (v[len(v)/2] + v[(len(v)-1)/2]) / 2
-}
-
-// measure runs one tool and takes the middle of its run.
-func (r *bench) measure(ctx context.Context, t tool, bytes int, window time.Duration) (s sample, err error) {
-	stop, err := t.start(ctx, bytes, window)
-	if err != nil {
-		return s, err
-	}
-	defer func() { err = errors.Join(err, stop()) }()
-	time.Sleep(400 * time.Millisecond)
-	var marks [2]cpu.Mark
-	var rx [2]uint64
-	for i := range marks {
-		if i == 1 {
-			time.Sleep(window)
+	var out []contest
+	for _, p := range prefixes {
+		before := len(out)
+		for _, c := range contests {
+			if c.name() == p || strings.HasPrefix(c.name(), p+"/") {
+				out = append(out, c)
+			}
 		}
-		if rx[i], err = r.received(); err != nil {
-			return s, err
-		}
-		if marks[i], err = r.probe.Mark(); err != nil {
-			return s, err
+		if len(out) == before {
+			return nil, fmt.Errorf("no comparison is called %q or begins so: see -list", p)
 		}
 	}
-	use, _, err := cpu.Usage(marks[0], marks[1], nil)
-	if err != nil {
-		return s, err
-	}
-	s.gbps = float64(rx[1]-rx[0]) * 8 / use.WindowSeconds / 1e9
-	if s.gbps < 0.01 {
-		return s, errors.New("nothing was carried in the window")
-	}
-	s.perCPU = s.gbps / (use.Utilization * float64(use.Online))
-	return s, nil
+	return out, nil
 }
