@@ -12,7 +12,7 @@ import (
 )
 
 // Credentials are what a controller and its agents prove to each other that they
-// belong together: a [Key].
+// belong together: a [Key] or a [Certificate].
 type Credentials interface {
 	// TLS is the configuration of either end. It must demand and verify the other end's.
 	TLS() (*tls.Config, error)
@@ -25,7 +25,7 @@ const handshakeTimeout = 5 * time.Second
 func Dial(ctx context.Context, addr string, cred Credentials) (*Client, error) {
 	conn, err := dial(ctx, addr, cred)
 	if err != nil {
-		return nil, fmt.Errorf("agent at %s: %w; is `stackmeter serve` running there, with the same key or authority?", addr, err)
+		return nil, fmt.Errorf("agent at %s: %w; %s", addr, err, unlike(err))
 	}
 	return NewClient(addr, conn), nil
 }

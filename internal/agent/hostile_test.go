@@ -218,7 +218,7 @@ func TestRandomBytes(t *testing.T) {
 	if grown := p.memory(t, "VmHWM") - before; grown > 128<<20 {
 		t.Errorf("the agent's memory grew by %d bytes", grown)
 	}
-	p.waitFor(t, ": refused: no TLS", time.Second)
+	p.waitFor(t, ": refused: bad handshake", time.Second)
 }
 
 // TestFloodAfterAuthentication is somebody with the key who writes without end and reads nothing,

@@ -35,12 +35,8 @@ func (k Key) String() string { return hex.EncodeToString(k[:]) }
 // ReadKey reads a key file. A file that others can read is refused.
 func ReadKey(path string) (Key, error) {
 	var k Key
-	info, err := os.Stat(path)
-	if err != nil {
-		return k, fmt.Errorf("key file: %w; make one with `stackmeter keys new %s` and copy it to the other host", err, path)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return k, fmt.Errorf("key file %s can be read by others (mode %v): chmod 600 %s", path, info.Mode().Perm(), path)
+	if err := checkPrivate("key file", path, "make one with `stackmeter keys new "+path+"` and copy it to the other host"); err != nil {
+		return k, err
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {

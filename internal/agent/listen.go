@@ -61,33 +61,36 @@ func (a *Listener) Serve(ctx context.Context, l net.Listener) error {
 
 // admit lets a controller in that shows its credentials, when no other is being served.
 func (a *Listener) admit(ctx context.Context, g *guest, config *tls.Config) {
-	from := g.conn.RemoteAddr()
+	from := g.conn.RemoteAddr().String()
 	conn := tls.Server(g.conn, config)
 	defer conn.Close()
 	err := a.shake(ctx, g.conn, conn)
 	if err != nil {
 		if a.lobby.leave(g) {
 			why := refusal(err)
-			a.strays.say(why, "%v: refused: %s: %v", from, why, err)
+			a.strays.say(why, "%s: refused: %s: %v", from, why, err)
 		} else {
-			a.strays.say(causeCrowdedOut, "%v: refused: crowded out: it had not shown its credentials when newer connections came", from)
+			a.strays.say(causeCrowdedOut, "%s: refused: crowded out: it had not shown its credentials when newer connections came", from)
 		}
 		return
+	}
+	if name := peerName(conn.ConnectionState()); name != "" {
+		from += " (" + name + ")"
 	}
 	m := &monitor{from: from, since: time.Now()}
 	if other := a.occupy(m); other != nil {
 		run := refuse(conn, other)
 		a.lobby.leave(g)
-		a.strays.say(causeBusy, "%v: %s refused: busy with %s", from, sessionOf(run), other.who())
+		a.strays.say(causeBusy, "%s: %s refused: busy with %s", from, sessionOf(run), other.who())
 		return
 	}
 	a.lobby.leave(g)
-	a.guests.say("began", "%v: session began", from)
+	a.guests.say("began", "%s: session began", from)
 	o := a.Options
 	o.Idle, o.monitor = cmp.Or(o.Idle, defaultIdle), m
 	err = Serve(ctx, conn, o)
 	a.vacate()
-	a.guests.say("ended", "%v: %s ended, %s: %s", from, sessionOf(m.run), m.ended, describe(err))
+	a.guests.say("ended", "%s: %s ended, %s: %s", from, sessionOf(m.run), m.ended, describe(err))
 }
 
 // shake sees the handshake through.

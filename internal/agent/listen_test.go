@@ -37,12 +37,20 @@ func listenWith(t *testing.T, serve *Listener) *listening {
 	return listenOn(t, l, serve)
 }
 
+// listenAs is an agent with credentials of its own.
+func listenAs(t *testing.T, c Credentials) *listening {
+	t.Helper()
+	return listenWith(t, &Listener{Credentials: c, Options: defaults()})
+}
+
 func listenOn(t *testing.T, l net.Listener, serve *Listener) *listening {
 	t.Helper()
 	a := &listening{addr: l.Addr().String(), key: NewKey()}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	serve.Credentials = a.key
+	if serve.Credentials == nil {
+		serve.Credentials = a.key
+	}
 	serve.Log = func(format string, args ...any) {
 		a.mu.Lock()
 		defer a.mu.Unlock()

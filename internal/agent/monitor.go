@@ -2,7 +2,6 @@ package agent
 
 import (
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"time"
@@ -16,7 +15,7 @@ const maxRunName = 64
 // monitor is what a listener sees of a session while that is being served. The
 // methods of a nil monitor do nothing: an agent with one controller needs none.
 type monitor struct {
-	from  net.Addr
+	from  string // address and, where it has one, certified name
 	since time.Time
 
 	mu     sync.Mutex
@@ -74,7 +73,7 @@ func (m *monitor) letGo() {
 func (m *monitor) who() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return fmt.Sprintf("a %s from %v since %s", sessionOf(m.run), m.from, m.since.Format(time.TimeOnly))
+	return fmt.Sprintf("a %s from %s since %s", sessionOf(m.run), m.from, m.since.Format(time.TimeOnly))
 }
 
 // sessionOf is what a session is called.

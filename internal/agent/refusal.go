@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 )
 
@@ -17,7 +18,7 @@ const (
 	causeSilent      = "silent"
 	causeHungUp      = "hung up"
 	causeCredentials = "wrong credentials"
-	causeNoTLS       = "no TLS"
+	causeHandshake   = "bad handshake"
 	causeBusy        = "busy"
 )
 
@@ -34,8 +35,10 @@ func refusal(err error) string {
 		return causeCredentials
 	case errors.As(err, &op) && op.Op == "remote error": // an alert: the other end does not like ours
 		return causeCredentials
+	case strings.Contains(err.Error(), "didn't provide a certificate"): // crypto/tls has no type for it
+		return causeCredentials
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return causeHungUp
 	}
-	return causeNoTLS
+	return causeHandshake
 }

@@ -9,23 +9,22 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/stackmeter/stackmeter/internal/agent"
 	"github.com/stackmeter/stackmeter/internal/experiment"
 )
 
 // hostFlags say where trials run: nothing for the built-in rig, NICs and a peer
 // for real hosts.
 type hostFlags struct {
-	nics    []string
-	peer    string
-	keyFile string
-	iKnow   bool
+	nics  []string
+	peer  string
+	cred  credentialFlags
+	iKnow bool
 }
 
 func (h *hostFlags) register(fl *pflag.FlagSet) {
 	fl.StringSliceVar(&h.nics, "nic", nil, "use these NICs of this machine as the server's, e.g. eth1,eth2")
 	fl.StringVar(&h.peer, "peer", "", "the client: `HOST[:PORT]` where `stackmeter serve` runs")
-	fl.StringVar(&h.keyFile, "key-file", "stackmeter.key", "`FILE` with the key shared with the peer")
+	h.cred.register(fl)
 	fl.BoolVar(&h.iKnow, "i-know", false, "allow a NIC that carries the default route: you may lose the connection to this machine")
 }
 
@@ -66,15 +65,15 @@ func (h *hostFlags) bench(ctx context.Context, p *experiment.Plan) (*experiment.
 	if err != nil {
 		return nil, usage(err)
 	}
-	key, err := agent.ReadKey(h.keyFile)
+	own, err := h.cred.read()
 	if err != nil {
-		return nil, usage(err)
+		return nil, err
 	}
 	peer := h.peer
 	if _, _, err := net.SplitHostPort(peer); err != nil {
 		peer = net.JoinHostPort(peer, defaultPort)
 	}
-	b, err := experiment.HostsBench(ctx, nics, peer, key)
+	b, err := experiment.HostsBench(ctx, nics, peer, own)
 	if err != nil {
 		return nil, usage(fmt.Errorf("--peer: %w", err))
 	}

@@ -2,10 +2,8 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -19,24 +17,28 @@ import (
 const defaultPort = "4777"
 
 func newServe() *cobra.Command {
-	var listen, keyFile, maxRate string
+	var listen, maxRate string
+	var cred credentialFlags
 	var asJSON bool
 	limits := agent.DefaultLimits()
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Lend this host's network load to a controller elsewhere",
-		Long: `Run an agent: a controller on another host that holds the same key may make
-this host send or receive network load. It may not change any setting here.
+		Long: `Run an agent: a controller on another host that holds the same key, or a certificate
+of the same authority, may make this host send or receive network load. It may not
+change any setting here. See stackmeter keys.
 
 The agent listens on loopback unless told otherwise, serves one controller at a
-time, and holds to its own limits whatever it is asked.`,
+time and tells others who it is, ends a session whose controller makes no call for
+two minutes (and the length of its load), and holds to its own limits whatever it is
+asked.`,
 		Example: `  stackmeter keys new stackmeter.key      # copy it to the other host
   stackmeter serve --listen 10.0.0.2:4777 --key-file stackmeter.key`,
 		Args: argCheck(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			key, err := agent.ReadKey(keyFile)
+			own, err := cred.read()
 			if err != nil {
-				return usage(err)
+				return err
 			}
 			if maxRate != "" {
 				if limits.BitsPerSecond, err = unit.ParseBitRate(maxRate); err != nil {
@@ -49,13 +51,13 @@ time, and holds to its own limits whatever it is asked.`,
 			}
 			log := logger(c, asJSON)
 			log("listening on %v", l.Addr())
-			a := &agent.Listener{Credentials: key, Options: agent.Options{Limits: limits}, Log: log}
+			a := &agent.Listener{Credentials: own, Options: agent.Options{Limits: limits}, Log: log}
 			return a.Serve(c.Context(), l)
 		},
 	}
 	fl := c.Flags()
 	fl.StringVar(&listen, "listen", net.JoinHostPort("127.0.0.1", defaultPort), "`ADDRESS` to listen on")
-	fl.StringVar(&keyFile, "key-file", "stackmeter.key", "`FILE` with the shared key")
+	cred.register(fl)
 	fl.IntVar(&limits.Flows, "max-flows", limits.Flows, "flows of one load, at most")
 	fl.DurationVar(&limits.Lifetime, "max-duration", limits.Lifetime, "length of one load, at most")
 	fl.StringVar(&maxRate, "max-rate", "", "what one load may send, at most, e.g. 1Gb/s (default: what the link takes)")
@@ -77,33 +79,4 @@ func logger(c *cobra.Command, asJSON bool) func(format string, args ...any) {
 		defer mu.Unlock()
 		_ = enc.Encode(map[string]string{"time": time.Now().Format(time.RFC3339Nano), "text": fmt.Sprintf(format, args...)})
 	}
-}
-
-func newKeys() *cobra.Command {
-	c := &cobra.Command{
-		Use: "keys", Short: "Make the key that controller and agents share",
-		Example: "  stackmeter keys new stackmeter.key",
-		Args:    knownCommand,
-		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	var asJSON bool
-	create := &cobra.Command{
-		Use: "new FILE", Short: "Write a new random key to FILE (mode 0600); an existing file is refused",
-		Example: "  stackmeter keys new stackmeter.key && scp stackmeter.key peer:",
-		Args:    argCheck(cobra.ExactArgs(1)),
-		RunE: func(c *cobra.Command, args []string) error {
-			f, err := os.OpenFile(args[0], os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-			if err != nil {
-				return usage(fmt.Errorf("key file: %w; name another one, or remove it if no agent uses its key", err))
-			}
-			_, err = fmt.Fprintln(f, agent.NewKey())
-			if err := errors.Join(err, f.Close()); err != nil || !asJSON {
-				return err
-			}
-			return writeJSON(c.OutOrStdout(), map[string]string{"key_file": args[0]})
-		},
-	}
-	jsonFlag(create, &asJSON)
-	c.AddCommand(create)
-	return c
 }
