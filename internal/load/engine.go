@@ -102,8 +102,16 @@ type SocketInfo struct {
 	DeliveryRate       uint64 `json:"delivery_rate_bytes_per_second,omitempty"`
 	MaxSegmentBytes    uint32 `json:"max_segment_bytes,omitempty"`
 	Drops              uint64 `json:"drops,omitempty"` // by the socket, its buffer being full
-	// ZeroCopyCopied counts sends that asked for zero copy and were copied all the same.
+	// ZeroCopySends counts sends that asked for zero copy, ZeroCopyCopied those that were
+	// copied all the same, as all are on loopback.
+	ZeroCopySends  uint64 `json:"zerocopy_sends,omitempty"`
 	ZeroCopyCopied uint64 `json:"zerocopy_copied,omitempty"`
+	// MappedBytes and CopiedBytes are how a receiver with zero copy got its bytes.
+	MappedBytes uint64 `json:"mapped_bytes,omitempty"`
+	CopiedBytes uint64 `json:"copied_bytes,omitempty"`
+	// Subflows is how many TCP connections an MPTCP connection has at its end; 0 of MPTCP: it
+	// fell back to TCP on the way.
+	Subflows int `json:"subflows,omitempty"`
 }
 
 func names[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

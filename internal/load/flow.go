@@ -122,8 +122,8 @@ func (f *Flow) receive() (Wait, unix.Errno) {
 	for n := f.budget(); n > 0; n-- {
 		got, errno := f.Recv(f.in)
 		if got <= 0 {
-			if errno == unix.EAGAIN && f.Stopped() {
-				return 0, 0
+			if errno == unix.EAGAIN && f.lossy && f.Stopped() {
+				return 0, 0 // datagrams have no end of the stream
 			}
 			return waitOrEnd(Readable, errno)
 		}

@@ -15,6 +15,7 @@ type listener struct {
 	flow    *load.FlowSpec
 	fd      int
 	address string
+	undo    func() // removes what the address left in the file system
 	pending []visitor
 	next    int // crr: the flow that is given out next
 }
@@ -32,30 +33,34 @@ const (
 	visitorPatience = time.Second
 )
 
-// listenTCP makes a listening socket.
-func listenTCP(f *load.FlowSpec) (*listener, error) {
-	fd, err := newSocket(f, f.Local.Addr())
+// listen makes a listening socket.
+func listen(f *load.FlowSpec) (*listener, error) {
+	sa, undo, err := own(f)
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{flow: f, fd: fd, next: f.ID}
-	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	fd, err := newSocket(f, family(f, sa))
+	if err != nil {
+		undo()
+		return nil, err
+	}
+	l := &listener{flow: f, fd: fd, undo: undo, next: f.ID}
+	if f.Transport != load.Unix && f.Transport != load.VSock {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	}
 	if err == nil {
-		err = unix.Bind(fd, sockaddr(f.Local))
+		err = unix.Bind(fd, sa)
 	}
 	if err == nil {
 		err = unix.Listen(fd, min(4096, max(64, f.Flows()))) // the kernel's default bound (net.core.somaxconn)
 	}
+	if err == nil {
+		l.address, err = told(fd)
+	}
 	if err != nil {
-		unix.Close(fd)
+		l.Close()
 		return nil, fmt.Errorf("listen on %v: %w", f.Local, err)
 	}
-	at, err := local(fd)
-	if err != nil {
-		unix.Close(fd)
-		return nil, err
-	}
-	l.address = at.String()
 	return l, nil
 }
 
@@ -67,6 +72,7 @@ func (l *listener) Close() {
 	}
 	l.pending = nil
 	unix.Close(l.fd)
+	l.undo()
 }
 
 func (l *listener) Accept(o load.DialOptions) (int, load.Transport, error) {

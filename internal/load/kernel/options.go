@@ -1,120 +1,157 @@
 package kernel
 
 import (
+	"encoding/binary"
 	"fmt"
-	"net/netip"
+	"runtime"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/sysx"
 )
 
-// newSocket makes a socket with its buffers set: they must be in place before
-// listen or connect to decide the window scale (tcp(7)).
-func newSocket(f *load.FlowSpec, a netip.Addr) (int, error) {
-	fd, err := unix.Socket(family(a), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
-	if err != nil {
-		return -1, fmt.Errorf("make a socket: %w", err)
-	}
-	if err := configure(fd, f); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
+// option is a socket option that a flow asks for.
+type option struct {
+	name          string
+	level, number int
+	value         []byte // as setsockopt takes it; on the heap, for raw calls
+	text          string // what the value is, where that is no number
+	// least is what must be read back, where that is not the value itself.
+	least int
+	force int // number of the same option without its limit, for root; 0: none
+	mend  string
 }
 
-// configure sets the flow's options and reads each back: one that is not in
-// force is an error.
-func configure(fd int, f *load.FlowSpec) error {
-	for _, b := range []struct {
-		opt, force, asked int
-		name, limit       string
-	}{
-		{unix.SO_SNDBUF, unix.SO_SNDBUFFORCE, f.SendBufferBytes, "SO_SNDBUF", "net.core.wmem_max"},
-		{unix.SO_RCVBUF, unix.SO_RCVBUFFORCE, f.ReceiveBufferBytes, "SO_RCVBUF", "net.core.rmem_max"},
-	} {
-		if b.asked == 0 {
-			continue
+func number(name string, level, opt, v int) option {
+	return option{name: fmt.Sprintf("%s=%d", name, v), level: level, number: opt, value: binary.NativeEndian.AppendUint32(nil, uint32(v))}
+}
+
+func number64(name string, level, opt int, v uint64) option {
+	return option{name: fmt.Sprintf("%s=%d", name, v), level: level, number: opt, value: binary.NativeEndian.AppendUint64(nil, v)}
+}
+
+func words(name string, level, opt int, v string) option {
+	return option{name: fmt.Sprintf("%s=%s", name, v), level: level, number: opt, value: append([]byte(v), 0), text: v}
+}
+
+// options are those that a flow's sockets of a family need; what a new socket
+// has anyway is left out, and so is what the transport does not have (NODELAY and
+// congestion control outside TCP).
+func options(f *load.FlowSpec, family int) []option {
+	var out []option
+	if family == unix.AF_VSOCK {
+		if size := uint64(f.ReceiveBufferBytes); size > 0 { // a sender has no buffer of its own
+			out = append(out, number64("SO_VM_SOCKETS_BUFFER_MAX_SIZE", unix.AF_VSOCK, unix.SO_VM_SOCKETS_BUFFER_MAX_SIZE, size),
+				number64("SO_VM_SOCKETS_BUFFER_SIZE", unix.AF_VSOCK, unix.SO_VM_SOCKETS_BUFFER_SIZE, size))
 		}
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, b.opt, b.asked); err != nil {
-			return fmt.Errorf("%s=%d: %w", b.name, b.asked, err)
-		}
-		// The kernel doubles the value for its own overhead (socket(7)).
-		if got, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, b.opt); err != nil || got < 2*b.asked {
-			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, b.force, b.asked)
-			if got, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, b.opt); err != nil || got < 2*b.asked {
-				return fmt.Errorf("%s=%d is not in force (kernel has %d, want %d): raise %s to %d", b.name, b.asked, got, 2*b.asked, b.limit, b.asked)
-			}
-		}
+	} else {
+		out = append(out, buffer("SO_SNDBUF", unix.SO_SNDBUF, unix.SO_SNDBUFFORCE, f.SendBufferBytes, "net.core.wmem_max")...)
+		out = append(out, buffer("SO_RCVBUF", unix.SO_RCVBUF, unix.SO_RCVBUFFORCE, f.ReceiveBufferBytes, "net.core.rmem_max")...)
 	}
-	if err := label(fd, f); err != nil {
-		return err
+	if overTCP(f) && f.NoDelay {
+		out = append(out, number("TCP_NODELAY", unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
 	}
-	if err := pace(fd, f.PacingBytesPerSecond); err != nil {
-		return err
+	if overTCP(f) && f.Congestion != "" {
+		o := words("TCP_CONGESTION", unix.IPPROTO_TCP, unix.TCP_CONGESTION, f.Congestion)
+		o.name, o.mend = fmt.Sprintf("congestion control %q", f.Congestion), ": see net.ipv4.tcp_available_congestion_control"
+		out = append(out, o)
 	}
-	if f.Congestion == "" {
+	switch {
+	case f.TOS == 0:
+	case family == unix.AF_INET6:
+		out = append(out, number("IPV6_TCLASS", unix.IPPROTO_IPV6, unix.IPV6_TCLASS, f.TOS))
+	default:
+		out = append(out, number("IP_TOS", unix.IPPROTO_IP, unix.IP_TOS, f.TOS))
+	}
+	if f.Priority != 0 { // after IP_TOS, which sets it too
+		out = append(out, number("SO_PRIORITY", unix.SOL_SOCKET, unix.SO_PRIORITY, f.Priority))
+	}
+	if f.Device != "" {
+		out = append(out, words("SO_BINDTODEVICE", unix.SOL_SOCKET, unix.SO_BINDTODEVICE, f.Device))
+	}
+	if f.PacingBytesPerSecond != 0 { // 64 bits since Linux 4.20
+		out = append(out, number64("SO_MAX_PACING_RATE", unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE, f.PacingBytesPerSecond))
+	}
+	return out
+}
+
+// buffer is a size of a socket's buffer, which the kernel doubles for its own overhead
+// (socket(7)).
+func buffer(name string, opt, force, asked int, limit string) []option {
+	if asked == 0 {
 		return nil
 	}
-	if err := unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, f.Congestion); err != nil {
-		return fmt.Errorf("congestion control %q: %w: see net.ipv4.tcp_available_congestion_control", f.Congestion, err)
+	o := number(name, unix.SOL_SOCKET, opt, asked)
+	o.least, o.force, o.mend = 2*asked, force, fmt.Sprintf(": raise %s to %d", limit, asked)
+	return []option{o}
+}
+
+// overTCP reports whether the options of TCP mean something to a flow.
+func overTCP(f *load.FlowSpec) bool {
+	return f.Transport == "" || f.Transport == load.TCP || f.Transport == load.MPTCP
+}
+
+// set sets the option, and does not look whether it took.
+func (o *option) set(fd int) unix.Errno {
+	_, errno := sysx.Raw(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(o.level), uintptr(o.number),
+		uintptr(unsafe.Pointer(&o.value[0])), uintptr(len(o.value)), 0)
+	runtime.KeepAlive(o.value)
+	return errno
+}
+
+// establish sets the option and reads it back: one that is not in force is an error.
+func (o *option) establish(fd int) error {
+	if errno := o.set(fd); errno != 0 {
+		return fmt.Errorf("%s: %w%s", o.name, errno, o.mend)
 	}
-	got, err := unix.GetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
-	if err != nil || got != f.Congestion {
-		return fmt.Errorf("congestion control %q is not in force: kernel has %q", f.Congestion, got)
+	got, ok := o.inForce(fd)
+	if !ok && o.force != 0 {
+		limited := o.number
+		o.number = o.force
+		_ = o.set(fd)
+		o.number = limited
+		if got, ok = o.inForce(fd); ok {
+			o.number = o.force
+		}
+	}
+	if !ok {
+		return fmt.Errorf("%s is not in force: the kernel has %s%s", o.name, got, o.mend)
 	}
 	return nil
 }
 
-// label sets what marks the packets and where they leave.
-func label(fd int, f *load.FlowSpec) error {
-	noDelay := 0
-	if f.NoDelay {
-		noDelay = 1
+// inForce reads the option back.
+func (o *option) inForce(fd int) (got string, ok bool) {
+	read := o.number
+	switch read { // these can't be read
+	case unix.SO_SNDBUFFORCE:
+		read = unix.SO_SNDBUF
+	case unix.SO_RCVBUFFORCE:
+		read = unix.SO_RCVBUF
 	}
-	for _, o := range []struct {
-		name                 string
-		level, option, value int
-	}{
-		{"TCP_NODELAY", unix.IPPROTO_TCP, unix.TCP_NODELAY, noDelay},
-		{"IP_TOS", unix.IPPROTO_IP, unix.IP_TOS, f.TOS},
-		{"SO_PRIORITY", unix.SOL_SOCKET, unix.SO_PRIORITY, f.Priority},
-	} {
-		if o.value == 0 { // as every new socket has it
-			continue
-		}
-		if domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err == nil && domain == unix.AF_INET6 && o.option == unix.IP_TOS && o.level == unix.IPPROTO_IP {
-			o.name, o.level, o.option = "IPV6_TCLASS", unix.IPPROTO_IPV6, unix.IPV6_TCLASS
-		}
-		if err := unix.SetsockoptInt(fd, o.level, o.option, o.value); err != nil {
-			return fmt.Errorf("%s=%d: %w", o.name, o.value, err)
-		}
-		if got, err := unix.GetsockoptInt(fd, o.level, o.option); err != nil || got != o.value {
-			return fmt.Errorf("%s=%d is not in force: kernel has %d (%v)", o.name, o.value, got, err)
-		}
+	switch {
+	case o.text != "":
+		s, err := unix.GetsockoptString(fd, o.level, read)
+		return fmt.Sprintf("%q", s), err == nil && s == o.text
+	case len(o.value) == 8:
+		v, err := unix.GetsockoptUint64(fd, o.level, read)
+		return fmt.Sprint(v), err == nil && v == binary.NativeEndian.Uint64(o.value)
 	}
-	if f.Device == "" {
-		return nil
+	v, err := unix.GetsockoptInt(fd, o.level, read)
+	if o.least > 0 {
+		return fmt.Sprintf("%d, want %d", v, o.least), err == nil && v >= o.least
 	}
-	if err := unix.SetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, f.Device); err != nil {
-		return fmt.Errorf("SO_BINDTODEVICE=%s: %w", f.Device, err)
-	}
-	if got, err := unix.GetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE); err != nil || got != f.Device {
-		return fmt.Errorf("SO_BINDTODEVICE=%s is not in force: kernel has %q (%v)", f.Device, got, err)
-	}
-	return nil
+	return fmt.Sprint(v), err == nil && v == int(binary.NativeEndian.Uint32(o.value))
 }
 
-// pace bounds what the socket sends and reads it back (64 bits since Linux 4.20).
-func pace(fd int, rate uint64) error {
-	if rate == 0 {
-		return nil
-	}
-	if err := unix.SetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE, rate); err != nil {
-		return fmt.Errorf("SO_MAX_PACING_RATE=%d: %w", rate, err)
-	}
-	if got, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE); err != nil || got != rate {
-		return fmt.Errorf("SO_MAX_PACING_RATE=%d is not in force: kernel has %d (%v)", rate, got, err)
+// establish sets options on a socket and reads each back.
+func establish(fd int, all []option) error {
+	for i := range all {
+		if err := all[i].establish(fd); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -125,13 +162,8 @@ func waitForMessages(fd int, f *load.FlowSpec) error {
 	if !f.WholeMessages {
 		return nil
 	}
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, lowWater(f)); err != nil {
-		return fmt.Errorf("SO_RCVLOWAT=%d: %w", lowWater(f), err)
-	}
-	if got, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT); err != nil || got != lowWater(f) {
-		return fmt.Errorf("SO_RCVLOWAT=%d is not in force: kernel has %d (%v)", lowWater(f), got, err)
-	}
-	return nil
+	o := number("SO_RCVLOWAT", unix.SOL_SOCKET, unix.SO_RCVLOWAT, lowWater(f))
+	return o.establish(fd)
 }
 
 // lowWater is a message, but at most a quarter of a receive buffer of fixed size:

@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"fmt"
-	"net/netip"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -21,42 +20,35 @@ const none = -1
 type connector struct {
 	stream
 	flow       *load.FlowSpec
-	remote     netip.AddrPort
+	to         *rawAddress
+	options    []option
 	polled     bool
 	connecting bool
-	sockaddr   *unix.RawSockaddrInet6 // large enough for IPv4 too
-	length     uintptr
 	ended      atomic.Bool
 	last       load.SocketInfo
 }
 
 // newConnector checks that connections can be made as asked, by making a socket.
-func newConnector(f *load.FlowSpec, remote netip.AddrPort, o load.DialOptions) (*connector, error) {
-	fd, err := newSocket(f, remote.Addr())
+func newConnector(f *load.FlowSpec, remote address, o load.DialOptions) (*connector, error) {
+	family := family(f, remote.sa)
+	c := &connector{stream: stream{fd: none}, flow: f, to: raw(remote.sa), options: options(f, family), polled: o.Polled}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, protocol(f))
 	if err != nil {
+		return nil, missing(f, err)
+	}
+	defer unix.Close(fd)
+	if err := establish(fd, c.options); err != nil {
 		return nil, err
 	}
-	c := &connector{stream: stream{fd: none}, flow: f, remote: remote, polled: o.Polled, last: info(fd)}
-	unix.Close(fd)
+	if err := bindClient(fd, f); err != nil {
+		return nil, err
+	}
+	c.last = info(fd)
 	c.flags = unix.MSG_WAITALL // until the server closes: the answer and the end in one call
 	if o.Polled {
 		c.flags = unix.MSG_DONTWAIT
 	}
-	c.sockaddr, c.length = rawSockaddr(remote)
 	return c, nil
-}
-
-// rawSockaddr is an address as the system call itself takes it.
-func rawSockaddr(a netip.AddrPort) (*unix.RawSockaddrInet6, uintptr) {
-	raw := &unix.RawSockaddrInet6{}
-	port := a.Port()<<8 | a.Port()>>8
-	if ip := a.Addr().Unmap(); ip.Is4() {
-		v4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(raw))
-		v4.Family, v4.Port, v4.Addr = unix.AF_INET, port, ip.As4()
-		return raw, unix.SizeofSockaddrInet4
-	}
-	raw.Family, raw.Port, raw.Addr = unix.AF_INET6, port, a.Addr().As16()
-	return raw, unix.SizeofSockaddrInet6
 }
 
 // Reopen closes the connection and connects anew. Options were read back once, when
@@ -75,7 +67,7 @@ func (c *connector) Reopen() unix.Errno {
 	}
 	c.fd = fd
 	for {
-		_, errno = sysx.Raw(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(c.sockaddr)), c.length, 0, 0, 0)
+		_, errno = sysx.Raw(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&c.to.any)), c.to.length, 0, 0, 0)
 		runtime.KeepAlive(c)
 		if errno != unix.EINTR {
 			break
@@ -94,19 +86,19 @@ func (c *connector) socket() (int, unix.Errno) {
 	if c.polled {
 		kind |= unix.SOCK_NONBLOCK
 	}
-	fd, errno := sysx.Raw(unix.SYS_SOCKET, uintptr(c.sockaddr.Family), kind, unix.IPPROTO_TCP, 0, 0, 0)
+	fd, errno := sysx.Raw(unix.SYS_SOCKET, uintptr(c.to.any.Addr.Family), kind, uintptr(protocol(c.flow)), 0, 0, 0)
 	if errno != 0 {
 		return none, errno
 	}
-	if err := configure(fd, c.flow); err != nil {
-		unix.Close(fd)
-		return none, unix.EINVAL
-	}
-	if c.flow.Local.IsValid() {
-		if err := unix.Bind(fd, sockaddr(c.flow.Local)); err != nil {
+	for i := range c.options {
+		if errno := c.options[i].set(fd); errno != 0 {
 			unix.Close(fd)
-			return none, unix.EADDRNOTAVAIL
+			return none, errno
 		}
+	}
+	if err := bindClient(fd, c.flow); err != nil {
+		unix.Close(fd)
+		return none, unix.EADDRNOTAVAIL
 	}
 	return fd, 0
 }
@@ -145,6 +137,11 @@ type acceptor struct {
 	listener *listener
 	ended    atomic.Bool
 	last     load.SocketInfo
+	// patience is of each call, where accepted sockets do not inherit the listener's
+	// (none but TCP's do); nil elsewhere.
+	patience *option
+	poll     *unix.PollFd // of the listener, before each accept of MPTCP, which knows no timeout
+	wait     *unix.Timespec
 }
 
 // acceptPatience is how long a blocking acceptor waits for a client, and for what it says,
@@ -160,10 +157,14 @@ func newAcceptor(l *listener, o load.DialOptions) (*acceptor, error) {
 		}
 		return a, nil
 	}
-	// Accepted sockets inherit it.
-	tv := seconds(acceptPatience)
+	tv := unix.NsecToTimeval(acceptPatience.Nanoseconds())
 	if err := unix.SetsockoptTimeval(l.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
 		return nil, fmt.Errorf("SO_RCVTIMEO: %w", err)
+	}
+	if t := l.flow.Transport; t != "" && t != load.TCP {
+		value := append([]byte(nil), unsafe.Slice((*byte)(unsafe.Pointer(&tv)), unsafe.Sizeof(tv))...)
+		a.patience = &option{level: unix.SOL_SOCKET, number: unix.SO_RCVTIMEO, value: value}
+		a.poll, a.wait = &unix.PollFd{Fd: int32(l.fd), Events: unix.POLLIN}, &unix.Timespec{}
 	}
 	return a, nil
 }
@@ -174,6 +175,14 @@ func (a *acceptor) Reopen() unix.Errno {
 	if a.ended.Load() {
 		return unix.ECANCELED
 	}
+	if a.poll != nil {
+		*a.wait = unix.NsecToTimespec(acceptPatience.Nanoseconds())
+		n, errno := sysx.Raw(unix.SYS_PPOLL, uintptr(unsafe.Pointer(a.poll)), 1, uintptr(unsafe.Pointer(a.wait)), 0, 0, 0)
+		runtime.KeepAlive(a)
+		if errno != 0 || n == 0 {
+			return unix.EAGAIN
+		}
+	}
 	fd, errno := sysx.Raw(unix.SYS_ACCEPT4, uintptr(a.listener.fd), 0, 0, unix.SOCK_CLOEXEC, 0, 0)
 	if errno != 0 {
 		if errno == unix.EINTR || errno == unix.ECONNABORTED {
@@ -182,6 +191,9 @@ func (a *acceptor) Reopen() unix.Errno {
 		return errno
 	}
 	a.fd = fd
+	if a.patience != nil {
+		return a.patience.set(fd)
+	}
 	return 0
 }
 

@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"fmt"
-	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,31 +14,60 @@ import (
 type stream struct {
 	fd    int
 	flags int // of each call
+	mptcp bool
 }
 
-func newStream(fd int, f *load.FlowSpec, o load.DialOptions) (*stream, error) {
-	if err := configure(fd, f); err != nil {
+// newSocket makes a socket with its options set: buffers must be in place before
+// listen or connect to decide the window scale (tcp(7)).
+func newSocket(f *load.FlowSpec, family int) (int, error) {
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, protocol(f))
+	if err != nil {
+		return -1, missing(f, err)
+	}
+	if err := establish(fd, options(f, family)); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// newStream makes a transport of a connected socket, which has sent or received the token.
+func newStream(fd int, f *load.FlowSpec, o load.DialOptions) (load.Transport, error) {
+	family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil {
+		return nil, fmt.Errorf("SO_DOMAIN: %w", err)
+	}
+	if err := establish(fd, options(f, family)); err != nil {
 		return nil, err
 	}
 	if err := waitForMessages(fd, f); err != nil {
 		return nil, err
 	}
-	s := &stream{fd: fd}
+	s := &stream{fd: fd, mptcp: f.Transport == load.MPTCP}
+	if s.mptcp {
+		if _, err := subflows(fd); err != nil {
+			return nil, err
+		}
+	}
 	if o.Polled {
 		s.flags = unix.MSG_DONTWAIT
+		// For the calls that take no flags.
+		if err := unix.SetNonblock(fd, true); err != nil {
+			return nil, fmt.Errorf("set O_NONBLOCK: %w", err)
+		}
 	}
-	return s, nil
+	return withMethods(s, f)
 }
 
-func dialTCP(f *load.FlowSpec, id int, to string, o load.DialOptions) (load.Transport, error) {
-	remote, err := netip.ParseAddrPort(to)
+func dialStream(f *load.FlowSpec, id int, to string, o load.DialOptions) (load.Transport, error) {
+	remote, err := parseAddress(f, to)
 	if err != nil {
-		return nil, fmt.Errorf("address %q: want ADDRESS:PORT", to)
+		return nil, err
 	}
 	if o.Reopens {
 		return newConnector(f, remote, o)
 	}
-	fd, err := newSocket(f, remote.Addr())
+	fd, err := newSocket(f, family(f, remote.sa))
 	if err != nil {
 		return nil, err
 	}
@@ -52,42 +80,61 @@ func dialTCP(f *load.FlowSpec, id int, to string, o load.DialOptions) (load.Tran
 }
 
 // open connects a socket and says whose it is.
-func open(fd int, f *load.FlowSpec, id int, remote netip.AddrPort, o load.DialOptions) (load.Transport, error) {
-	if f.Local.IsValid() {
-		if err := unix.Bind(fd, sockaddr(f.Local)); err != nil {
-			return nil, fmt.Errorf("bind to %v: %w", f.Local, err)
-		}
-	}
-	if err := connect(fd, sockaddr(remote), o.Timeout); err != nil {
+func open(fd int, f *load.FlowSpec, id int, remote address, o load.DialOptions) (load.Transport, error) {
+	if err := bindClient(fd, f); err != nil {
 		return nil, err
 	}
-	if n, err := unix.Write(fd, preamble(f, id)); err != nil || n != preambleBytes {
+	if err := connect(fd, remote.sa, o.Timeout); err != nil {
+		return nil, err
+	}
+	p := preamble(f, id)
+	if n, err := unix.Write(fd, p); err != nil || n != len(p) {
 		return nil, fmt.Errorf("send the token: %w", err)
 	}
 	return newStream(fd, f, o)
 }
 
+// bindClient binds a client's socket to the address that the flow asks for. The port is
+// left to connect, which finds more of them.
+func bindClient(fd int, f *load.FlowSpec) error {
+	if !f.Local.IsValid() || f.Transport == load.Unix || f.Transport == load.VSock {
+		return nil
+	}
+	sa, err := sockaddr(f.Local)
+	if err != nil {
+		return err
+	}
+	if f.Local.Port() == 0 {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+	}
+	if err := unix.Bind(fd, sa); err != nil {
+		return fmt.Errorf("bind to %v: %w", f.Local, err)
+	}
+	return nil
+}
+
 func connect(fd int, to unix.Sockaddr, timeout time.Duration) error {
-	// SO_SNDTIMEO bounds a blocking connect (socket(7)).
-	tv := seconds(timeout)
+	// SO_SNDTIMEO bounds a blocking connect (socket(7)); vsock has its own.
+	tv := unix.NsecToTimeval(timeout.Nanoseconds())
+	if _, ok := to.(*unix.SockaddrVM); ok {
+		_ = unix.SetsockoptTimeval(fd, unix.AF_VSOCK, unix.SO_VM_SOCKETS_CONNECT_TIMEOUT, &tv)
+	}
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv); err != nil {
 		return err
 	}
 	for {
 		err := unix.Connect(fd, to)
-		if err == unix.EINTR {
+		switch err {
+		case unix.EINTR:
 			continue
-		}
-		if err == unix.EINPROGRESS {
+		case nil, unix.EISCONN:
+			var forever unix.Timeval
+			return unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &forever)
+		case unix.EINPROGRESS, unix.EAGAIN: // the latter on unix sockets
 			return fmt.Errorf("no answer within %v", timeout)
 		}
-		if err != nil && err != unix.EISCONN {
-			return err
-		}
-		break
+		return err
 	}
-	var forever unix.Timeval
-	return unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &forever)
 }
 
 func (s *stream) Send(b []byte) (int, unix.Errno) {
@@ -109,15 +156,25 @@ func (s *stream) Recv(b []byte) (int, unix.Errno) {
 // descriptor is what a poller watches.
 func (s *stream) descriptor(load.Wait) int { return s.fd }
 
-func (s *stream) Info() load.SocketInfo { return info(s.fd) }
-func (s *stream) Abort()                { _ = unix.Shutdown(s.fd, unix.SHUT_RDWR) }
-func (s *stream) Close()                { unix.Close(s.fd) }
+func (s *stream) Info() load.SocketInfo {
+	i := info(s.fd)
+	if s.mptcp {
+		i.Subflows, _ = subflows(s.fd)
+	}
+	return i
+}
+
+func (s *stream) Abort() { _ = unix.Shutdown(s.fd, unix.SHUT_RDWR) }
+func (s *stream) Close() { unix.Close(s.fd) }
 
 // info reads what the kernel says of a socket; what it does not say stays zero.
 func info(fd int) load.SocketInfo {
 	var i load.SocketInfo
 	i.SendBufferBytes, _ = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF)
 	i.ReceiveBufferBytes, _ = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	if p, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil || p != unix.IPPROTO_TCP && p != unix.IPPROTO_MPTCP {
+		return i
+	}
 	i.Congestion, _ = unix.GetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
 	if v, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY); err == nil {
 		i.NoDelay = v != 0
