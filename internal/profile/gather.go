@@ -69,12 +69,22 @@ func (g *gathered) add(r *sample.Records) {
 			if err != nil {
 				comm = fmt.Appendf(nil, "pid %d", x.PID) // gone already
 			}
-			g.commands[x.PID] = strings.TrimSpace(string(comm))
+			g.commands[x.PID] = command(string(comm))
 			if len(x.User) > 0 {
 				g.processes.Load(x.PID)
 			}
 		}
 	}
+}
+
+// command is a process's name, less the number that tells a NAPI thread's instances
+// apart: another run has others.
+func command(comm string) string {
+	name := strings.TrimSpace(comm)
+	if i := strings.LastIndexByte(name, '-'); i > 0 && strings.HasPrefix(name, "napi/") {
+		name = name[:i]
+	}
+	return name
 }
 
 // addCPU takes the CPU time of a slice.
@@ -202,7 +212,7 @@ func (g *gathered) cpuTime() CPUTime {
 	var sum float64
 	for _, c := range g.cpu {
 		t.PerCPU = append(t.PerCPU, c)
-		sum += busy(c) + c.Idle + c.IOWait + c.Steal
+		sum += Busy(c) + c.Idle + c.IOWait + c.Steal
 	}
 	slices.SortFunc(t.PerCPU, func(a, b trial.CPUTime) int { return a.CPU - b.CPU })
 	if g.wall > 0 {
@@ -211,5 +221,5 @@ func (g *gathered) cpuTime() CPUTime {
 	return t
 }
 
-// busy is the time in which a CPU was not halted.
-func busy(c trial.CPUTime) float64 { return c.User + c.System + c.SoftIRQ + c.IRQ + c.IdleBusy }
+// Busy is the time in which a CPU was not halted.
+func Busy(c trial.CPUTime) float64 { return c.User + c.System + c.SoftIRQ + c.IRQ + c.IdleBusy }

@@ -81,6 +81,9 @@ func (p *Profile) CountTree() []Row {
 		b.totals, b.pass = p.FrameTotals(), PassFrame
 		b.frame(p.Frame)
 	}
+	if p.Light == nil && p.Frame == nil {
+		b.counters(p)
+	}
 	if x := p.pass(PassLock); x != nil {
 		var waits, ns uint64
 		for _, s := range p.Locks {
@@ -113,6 +116,23 @@ func (b *rows) add(depth int, name string, n uint64) {
 		r.PerMB = float64(n) / (float64(b.totals.Bytes) / 1e6)
 	}
 	b.rows = append(b.rows, r)
+}
+
+// counters is what the kernel itself counts, for users without rights.
+func (b *rows) counters(p *Profile) {
+	x := p.pass(PassOff)
+	if x == nil || len(p.Counters) == 0 {
+		return
+	}
+	b.totals, b.pass = Totals{Packets: p.Counters[kernelPackets], Bytes: x.Bytes, Seconds: x.Seconds}, PassOff
+	b.add(0, "packets handed up (softnet processed)", p.Counters[kernelPackets])
+	b.add(0, "device interrupts", p.Counters[kernelIRQs])
+	b.add(0, "receive softirqs", p.Counters["softirqs.net_rx"])
+	b.add(0, "transmit softirqs", p.Counters["softirqs.net_tx"])
+	b.add(0, "timer interrupts", p.Counters["interrupts.loc"])
+	b.add(0, "interrupts to reschedule", p.Counters["interrupts.res"])
+	b.add(0, "interrupts to call a function", p.Counters["interrupts.cal"])
+	b.add(0, "context switches", p.Counters[kernelSwitches])
 }
 
 func (b *rows) light(c *Counted) {

@@ -88,6 +88,19 @@ func schedule(names []string, d time.Duration, seed uint64) []slice {
 	return out
 }
 
+// Check refuses what [Run] would refuse, before anything is opened.
+func (o Options) Check() error {
+	for _, name := range o.Passes {
+		if !slices.Contains(Passes(), name) {
+			return fmt.Errorf("pass %q: unknown; there are %v", name, Passes())
+		}
+	}
+	if o.Duration != 0 && o.Duration < MinDuration {
+		return fmt.Errorf("duration %v: want at least %v", o.Duration, MinDuration)
+	}
+	return nil
+}
+
 // Run profiles what runs on this machine for the duration. The error is a
 // [host.NotSupportedError] where not even the kernel's own counters can be read; what
 // else is missing stands in the profile's limits.
@@ -101,13 +114,8 @@ func Run(ctx context.Context, o Options) (*Profile, error) {
 	if o.Seed == 0 {
 		o.Seed = rand.Uint64()
 	}
-	for _, name := range o.Passes {
-		if !slices.Contains(Passes(), name) {
-			return nil, fmt.Errorf("pass %q: unknown; there are %v", name, Passes())
-		}
-	}
-	if o.Duration < MinDuration {
-		return nil, fmt.Errorf("duration %v: want at least %v", o.Duration, MinDuration)
+	if err := o.Check(); err != nil {
+		return nil, err
 	}
 	s, err := open(ctx, o)
 	if err != nil {

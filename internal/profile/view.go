@@ -28,7 +28,7 @@ func (s *Sampling) secondsPerSample() map[int]float64 {
 	out := map[int]float64{}
 	for _, c := range s.CPU.PerCPU {
 		if n[c.CPU] > 0 {
-			out[c.CPU] = busy(c) / float64(n[c.CPU])
+			out[c.CPU] = Busy(c) / float64(n[c.CPU])
 		}
 	}
 	return out
@@ -37,7 +37,7 @@ func (s *Sampling) secondsPerSample() map[int]float64 {
 // BusySeconds is the CPU time in which CPUs were not halted, of all CPUs.
 func (s *Sampling) BusySeconds() (sum float64) {
 	for _, c := range s.CPU.PerCPU {
-		sum += busy(c)
+		sum += Busy(c)
 	}
 	return sum
 }

@@ -64,7 +64,6 @@ func TestPartsSumToExactTime(t *testing.T) {
 	}
 }
 
-
 func TestFoldedAndPprofHoldEverySample(t *testing.T) {
 	p := captured(t)
 	var folded bytes.Buffer

@@ -1,0 +1,148 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/stackmeter/stackmeter/internal/profile"
+	"github.com/stackmeter/stackmeter/internal/profile/stage"
+	"github.com/stackmeter/stackmeter/internal/result"
+	"github.com/stackmeter/stackmeter/internal/stats"
+)
+
+// Sides names the two sides of a comparison.
+type Sides struct {
+	Before, After string
+}
+
+// ProfileDiffText writes two sides of profiles as tables, per byte carried.
+func ProfileDiffText(w io.Writer, d *profile.Diff, names Sides, o TextOptions) error {
+	p := newPrinter(w, o)
+	p.line("stackmeter profile diff: nanoseconds of CPU time per kilobyte carried", bold)
+	p.wrap(fmt.Sprintf("  before: %s (%d profiles)", names.Before, d.BeforeProfiles), 4, plain)
+	p.wrap(fmt.Sprintf("  after:  %s (%d profiles)", names.After, d.AfterProfiles), 4, plain)
+	for _, t := range diffTables(d) {
+		p.profileTable(t)
+	}
+	for _, n := range d.Notes {
+		p.wrap("  ! "+n, 4, yellow)
+	}
+	return p.err
+}
+
+func diffTables(d *profile.Diff) []*profileTable {
+	stages := &profileTable{Name: "stages", Title: "by stage of the stack, as Table 2: baseline against affinity", Left: 1, Head: diffHead("stage")}
+	for _, i := range stage.Stages() {
+		for _, c := range d.Stages {
+			if c.Name == string(i.Stage) {
+				diffRow(stages, i.Title, c)
+			}
+		}
+	}
+	diffRow(stages, "all busy time", d.Total)
+	diffRow(stages, "idle (halted)", d.Idle)
+	functions := &profileTable{Name: "functions", Title: fmt.Sprintf("the %d that changed most, by their own time", topFunctions), Left: 1, Head: diffHead("function")}
+	for _, c := range d.Functions[:min(topFunctions, len(d.Functions))] {
+		diffRow(functions, cut(c.Name, 40), c)
+	}
+	counts := &profileTable{Name: "counts", Title: "events per MB carried (lock waits in their own pass)", Left: 1, Head: diffHead("event")}
+	for _, c := range d.Counts {
+		if len(counts.Rows) < topFunctions && (c.Before > 0.01 || c.After > 0.01) {
+			diffRow(counts, c.Name, c)
+		}
+	}
+	if d.CrossCPU.Before+d.CrossCPU.After > 0 {
+		counts.note("bytes whose softirq and reader ran on different CPUs: %.1f %% before, %.1f %% after", 100*d.CrossCPU.Before, 100*d.CrossCPU.After)
+	}
+	return []*profileTable{stages, functions, counts}
+}
+
+func diffHead(name string) []string {
+	return []string{name, "before", "after", "change", "", "interval", "sure"}
+}
+
+func diffRow(t *profileTable, name string, c profile.Change) {
+	relative := ""
+	if c.Before > 0 {
+		relative = fmt.Sprintf("%+.0f %%", 100*(c.After/c.Before-1))
+	}
+	interval, sure := "", ""
+	if s := c.Shift; s != nil && s.N > 1 {
+		interval = fmt.Sprintf("%s to %s", difference(s.Lo), difference(s.Hi))
+		if s.Confidence < stats.DefaultConfidence {
+			interval += fmt.Sprintf(" (%.0f %%)", 100*s.Confidence)
+		}
+		if s.Excludes(0, stats.DefaultConfidence) {
+			sure = "yes"
+		}
+	}
+	t.row(name, nanoseconds(c.Before), nanoseconds(c.After), difference(c.After-c.Before), relative, interval, sure)
+}
+
+func nanoseconds(v float64) string {
+	if math.Abs(v) >= 1000 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+func difference(v float64) string {
+	if math.Abs(v) >= 1000 {
+		return fmt.Sprintf("%+.0f", v)
+	}
+	return fmt.Sprintf("%+.2f", v)
+}
+
+// The files of a comparison's directory.
+const (
+	DiffFile      = "diff.json"
+	DiffFlameFile = "diff-flame.svg"
+)
+
+// WriteProfileDiff keeps a comparison in a directory and returns the path of its
+// report.html.
+func WriteProfileDiff(dir string, d *profile.Diff, before, after []*profile.Profile, names Sides) (page string, err error) {
+	record, err := json.MarshalIndent(d, "", " ")
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", DiffFile, err)
+	}
+	var html, flame bytes.Buffer
+	if err := ProfileDiffHTML(&html, d, before, after, names); err != nil {
+		return "", err
+	}
+	if err := DiffFlameSVG(&flame, before, after); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	page = filepath.Join(dir, ReportFile)
+	for name, b := range map[string][]byte{DiffFile: append(record, '\n'), DiffFlameFile: flame.Bytes(), ReportFile: html.Bytes()} {
+		if err := result.WriteAtomically(filepath.Join(dir, name), b); err != nil {
+			return "", err
+		}
+	}
+	return page, nil
+}
+
+// ProfileDiffHTML writes a comparison as one self-contained page, without script.
+func ProfileDiffHTML(w io.Writer, d *profile.Diff, before, after []*profile.Profile, names Sides) error {
+	p := profilePage{
+		Style:    template.CSS(pageStyle), //nolint:gosec // our own file
+		Title:    "What changed, per byte carried",
+		Subtitle: fmt.Sprintf("before: %s (%d profiles) · after: %s (%d profiles)", names.Before, d.BeforeProfiles, names.After, d.AfterProfiles),
+		Tables:   diffTables(d), Limits: slices.Clone(d.Notes),
+	}
+	p.Flames = append(p.Flames, flameFigure{
+		"Differential flame graph: red costs more per byte after, blue less; width is the larger side",
+		nil, flameOfTwo(profile.DiffTree(before, after)).inline("differential flame graph"),
+	})
+	return profileTmpl.Execute(w, p)
+}
