@@ -28,6 +28,7 @@ type Listener struct {
 
 	mu      sync.Mutex
 	serving *monitor // the session that is being served; nil: none
+	totals  totals
 }
 
 // Serve accepts controllers until ctx ends. It owns l.
@@ -68,9 +69,9 @@ func (a *Listener) admit(ctx context.Context, g *guest, config *tls.Config) {
 	if err != nil {
 		if a.lobby.leave(g) {
 			why := refusal(err)
-			a.strays.say(why, "%s: refused: %s: %v", from, why, err)
+			a.refuse(why, "%s: refused: %s: %v", from, why, err)
 		} else {
-			a.strays.say(causeCrowdedOut, "%s: refused: crowded out: it had not shown its credentials when newer connections came", from)
+			a.refuse(causeCrowdedOut, "%s: refused: crowded out: it had not shown its credentials when newer connections came", from)
 		}
 		return
 	}
@@ -81,7 +82,7 @@ func (a *Listener) admit(ctx context.Context, g *guest, config *tls.Config) {
 	if other := a.occupy(m); other != nil {
 		run := refuse(conn, other)
 		a.lobby.leave(g)
-		a.strays.say(causeBusy, "%s: %s refused: busy with %s", from, sessionOf(run), other.who())
+		a.refuse(causeBusy, "%s: %s refused: busy with %s", from, sessionOf(run), other.who())
 		return
 	}
 	a.lobby.leave(g)
@@ -111,6 +112,7 @@ func (a *Listener) occupy(m *monitor) (other *monitor) {
 	defer a.mu.Unlock()
 	if a.serving == nil {
 		a.serving = m
+		a.totals.sessions++
 		return nil
 	}
 	return a.serving
@@ -119,6 +121,7 @@ func (a *Listener) occupy(m *monitor) (other *monitor) {
 func (a *Listener) vacate() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.totals.carried.Add(a.serving.carried)
 	a.serving = nil
 }
 

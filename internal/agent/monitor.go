@@ -18,13 +18,14 @@ type monitor struct {
 	from  string // address and, where it has one, certified name
 	since time.Time
 
-	mu     sync.Mutex
-	run    string      // its name, from hello
-	method string      // the call that is being answered, or was cut off
-	phase  phase       // of the load, "" where there is none
-	spec   load.Spec   // of the load
-	table  *load.Table // of the load; nil where there is none
-	ended  string      // how far the session came, once it has ended
+	mu      sync.Mutex
+	run     string      // its name, from hello
+	method  string      // the call that is being answered, or was cut off
+	phase   phase       // of the load, "" where there is none
+	spec    load.Spec   // of the load
+	table   *load.Table // of the load; nil where there is none
+	carried load.Tally  // by loads that are over
+	ended   string      // how far the session came, once it has ended
 }
 
 func (m *monitor) introduce(run string) {
@@ -66,6 +67,11 @@ func (m *monitor) letGo() {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.table != nil {
+		for i := range m.table.Len() {
+			m.carried.Add(m.table.Slot(i).Read())
+		}
+	}
 	m.phase, m.spec, m.table = "", load.Spec{}, nil
 }
 

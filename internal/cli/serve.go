@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -17,7 +19,7 @@ import (
 const defaultPort = "4777"
 
 func newServe() *cobra.Command {
-	var listen, maxRate string
+	var listen, metrics, maxRate string
 	var cred credentialFlags
 	var asJSON bool
 	limits := agent.DefaultLimits()
@@ -50,19 +52,45 @@ asked.`,
 				return usage(fmt.Errorf("--listen: %w", err))
 			}
 			log := logger(c, asJSON)
-			log("listening on %v", l.Addr())
 			a := &agent.Listener{Credentials: own, Options: agent.Options{Limits: limits}, Log: log}
+			if metrics != "" {
+				end, err := serveMetrics(c.Context(), a, metrics, log)
+				if err != nil {
+					return errors.Join(err, l.Close())
+				}
+				defer end()
+			}
+			log("listening on %v", l.Addr())
 			return a.Serve(c.Context(), l)
 		},
 	}
 	fl := c.Flags()
 	fl.StringVar(&listen, "listen", net.JoinHostPort("127.0.0.1", defaultPort), "`ADDRESS` to listen on")
 	cred.register(fl)
+	fl.StringVar(&metrics, "metrics", "", "`ADDRESS` to serve GET /metrics on in the OpenMetrics format, e.g. 127.0.0.1:9477; it asks nobody for credentials (default: off)")
 	fl.IntVar(&limits.Flows, "max-flows", limits.Flows, "flows of one load, at most")
 	fl.DurationVar(&limits.Lifetime, "max-duration", limits.Lifetime, "length of one load, at most")
 	fl.StringVar(&maxRate, "max-rate", "", "what one load may send, at most, e.g. 1Gb/s (default: what the link takes)")
 	fl.BoolVar(&asJSON, "json", false, "log JSON lines to standard output")
 	return c
+}
+
+// serveMetrics serves an agent's metrics until end is called.
+func serveMetrics(ctx context.Context, a *agent.Listener, at string, log func(string, ...any)) (end func(), err error) {
+	l, err := net.Listen("tcp", at)
+	if err != nil {
+		return nil, usage(fmt.Errorf("--metrics: %w", err))
+	}
+	log("metrics at http://%v/metrics", l.Addr())
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := a.ServeMetrics(ctx, l, version()); err != nil {
+			log("metrics: %v", err)
+		}
+	}()
+	return func() { cancel(); <-done }, nil
 }
 
 // logger writes one line about each connection.
