@@ -16,7 +16,6 @@ const maxFlowRecords = 1024
 // over its own reading of the window, so their rates are added.
 func (f *fleet) figures(got map[*station]agent.Measured, seconds float64) Figures {
 	out := Figures{Seconds: seconds}
-	latency := hist.New()
 	var sent, awaited float64
 	for s, m := range got {
 		if m.Seconds <= 0 {
@@ -41,18 +40,29 @@ func (f *fleet) figures(got map[*station]agent.Measured, seconds float64) Figure
 		out.JitterNanoseconds = max(out.JitterNanoseconds, t.Jitter)
 		awaited += float64(t.Datagrams)
 		sent += float64(t.Lost)
-		if m.Latency != nil {
-			latency.Merge(m.Latency)
-		}
 	}
 	if out.Lost > 0 {
 		out.LostShare = sent / (sent + awaited)
 	}
-	if latency.Count() > 0 {
+	if latency := latencies(got); latency != nil {
 		p := latency.Percentiles()
 		out.Latency = &p
 	}
 	f.cost(&out, got)
+	return out
+}
+
+// latencies is what all hosts recorded, nil where they recorded none.
+func latencies(got map[*station]agent.Measured) *hist.Hist {
+	out := hist.New()
+	for _, m := range got {
+		if m.Seconds > 0 && m.Latency != nil {
+			out.Merge(m.Latency)
+		}
+	}
+	if out.Count() == 0 {
+		return nil
+	}
 	return out
 }
 
@@ -92,6 +102,7 @@ func (f *fleet) result(m *measured, ends map[*station]map[int]load.End) *Result 
 		seconds += w.Seconds
 	}
 	r.Figures = f.figures(whole, seconds)
+	r.LatencyHistogram = latencies(whole)
 	f.machines(r, m)
 	for _, s := range f.stations {
 		w := whole[s]

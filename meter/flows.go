@@ -54,6 +54,46 @@ func (f *fleet) flows(r *Result, whole map[*station]agent.Measured, ends map[*st
 	}
 }
 
+// Up to so many flows, and so many numbers of a window, what each flow received is recorded
+// per interval.
+const (
+	maxFlowSeries       = 256
+	maxFlowSeriesLength = 1 << 16
+)
+
+// perFlow reports whether what each flow received is recorded per interval.
+func (f *fleet) perFlow() bool {
+	flows := len(f.pairs) * f.config.Flows
+	return !f.config.Answers() && flows <= maxFlowSeries && flows*int(f.config.Duration/f.config.Interval+1) <= maxFlowSeriesLength
+}
+
+// flowIntervals puts together what the two ends of each flow received per interval.
+func (f *fleet) flowIntervals(got map[*station]agent.Measured) []FlowIntervals {
+	if !f.perFlow() {
+		return nil
+	}
+	series := map[*station]map[int][]uint64{}
+	for s, m := range got {
+		series[s] = map[int][]uint64{}
+		for _, n := range m.Flows {
+			series[s][n.ID] = n.IntervalBytes
+		}
+	}
+	var out []FlowIntervals
+	for _, p := range f.pairs {
+		for id := p.id; id < p.id+f.config.Flows; id++ {
+			v := FlowIntervals{ID: id, Received: series[p.receiver][id]}
+			if f.config.Pattern() == "bidir" {
+				v.Reverse = series[p.sender][id]
+			}
+			if v.Received != nil || v.Reverse != nil {
+				out = append(out, v)
+			}
+		}
+	}
+	return out
+}
+
 func fairness(xs []float64) *Fairness {
 	var sum, squares float64
 	for _, x := range xs {

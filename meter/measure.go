@@ -82,10 +82,10 @@ func (f *fleet) window(ctx context.Context, m *measured) {
 	live := newTicker(f)
 	got := map[*station]agent.Measured{}
 	var mu sync.Mutex
-	groups := f.groups()
+	groups, perFlow := f.groups(), f.perFlow()
 	_ = f.each(f.stations, func(s *station) error {
 		r, err := s.client.Measure(ctx, agent.Measure{
-			Window: load.Window{Open: s.there(at), Length: c.Duration, Interval: c.Interval},
+			Window: load.Window{Open: s.there(at), Length: c.Duration, Interval: c.Interval, PerFlow: perFlow},
 			Groups: groups[s.machine], CPU: s.measures, Quiet: s.Flows > maxFlowRecords,
 		}, func(i agent.Interval) { live.take(s, i) })
 		mu.Lock()
@@ -109,7 +109,7 @@ func (f *fleet) window(ctx context.Context, m *measured) {
 	if m.opened == 0 {
 		m.opened, m.began = at, time.Now().Add(-time.Duration(clock.Now()-at))
 	}
-	w := Window{Start: float64(at-m.opened) / 1e9, Intervals: live.done()}
+	w := Window{Start: float64(at-m.opened) / 1e9, Intervals: live.done(), Flows: f.flowIntervals(got)}
 	opened, closed, skew := common(f.stations, got)
 	w.SkewNanoseconds = skew
 	for s := range got {

@@ -73,6 +73,23 @@ func TestRun(t *testing.T) {
 					t.Errorf("%+v, latency %+v", r.Figures, r.Latency)
 				}
 			}
+			if h := r.LatencyHistogram; (h == nil) != (r.Latency == nil) || h != nil && h.Count() != r.Latency.Count {
+				t.Errorf("histogram %v of latency %+v", h, r.Latency)
+			}
+			for _, f := range r.Windows[0].Flows {
+				sum := func(xs []uint64) (n uint64) {
+					for _, x := range xs {
+						n += x
+					}
+					return n
+				}
+				if of := r.Flows[f.ID]; sum(f.Received) != of.AtReceiver.Received || sum(f.Reverse) != of.AtSender.Received || len(f.Received) != 3 {
+					t.Errorf("intervals %v of flow %+v", f, of)
+				}
+			}
+			if want := map[bool]int{true: 0, false: 3}[pattern == "rr" || pattern == "crr"]; len(r.Windows[0].Flows) != want {
+				t.Errorf("intervals of %d flows, want %d", len(r.Windows[0].Flows), want)
+			}
 			if len(r.Flows) != 3 || r.Fairness == nil {
 				t.Errorf("%d flows, fairness %v", len(r.Flows), r.Fairness)
 			}

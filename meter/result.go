@@ -27,13 +27,15 @@ type Result struct {
 
 	// Figures are over all windows together; the spread over windows is in Estimate.
 	Figures
-	Estimate *Estimate       `json:"estimate,omitempty"`
-	Windows  []Window        `json:"windows"`
-	Machines []Machine       `json:"machines"`
-	Hosts    []HostResult    `json:"hosts"`
-	Flows    []Flow          `json:"flows,omitempty"` // absent where they are more than 1024
-	Fairness *Fairness       `json:"fairness,omitempty"`
-	Warnings []trial.Warning `json:"warnings,omitempty"`
+	// LatencyHistogram is what Latency summarises. Those of several runs can be added up.
+	LatencyHistogram *hist.Hist      `json:"latency_histogram,omitempty"`
+	Estimate         *Estimate       `json:"estimate,omitempty"`
+	Windows          []Window        `json:"windows"`
+	Machines         []Machine       `json:"machines"`
+	Hosts            []HostResult    `json:"hosts"`
+	Flows            []Flow          `json:"flows,omitempty"` // absent where they are more than 1024
+	Fairness         *Fairness       `json:"fairness,omitempty"`
+	Warnings         []trial.Warning `json:"warnings,omitempty"`
 }
 
 // Figures are what was carried and what it cost.
@@ -87,6 +89,16 @@ type Window struct {
 	SkewNanoseconds        int64      `json:"skew_nanoseconds"`
 	UncertaintyNanoseconds int64      `json:"uncertainty_nanoseconds"`
 	Intervals              []Interval `json:"intervals"`
+	// Flows is what each flow received per interval, of streams, where flows are at most 256
+	// and intervals not too many. Edges are each host's own, Intervals[i].Start after the window opened.
+	Flows []FlowIntervals `json:"flows,omitempty"`
+}
+
+// FlowIntervals is what one flow received per interval of a window.
+type FlowIntervals struct {
+	ID       int      `json:"id"`                               // of Result.Flows
+	Received []uint64 `json:"received_bytes,omitempty"`         // by the receiver
+	Reverse  []uint64 `json:"reverse_received_bytes,omitempty"` // by the sender (bidir)
 }
 
 // Interval is a part of a window.

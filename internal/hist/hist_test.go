@@ -184,6 +184,19 @@ func TestEmptyAndSaturated(t *testing.T) {
 	}
 }
 
+// Below counts exactly at the values where a bucket begins.
+func TestBelow(t *testing.T) {
+	h := New()
+	for _, v := range []int64{0, 255, 256, 1023, 1024, 1535, 1536, Limit} {
+		h.Record(v)
+	}
+	for ns, want := range map[int64]uint64{-1: 0, 0: 0, 1: 1, 256: 2, 1024: 4, 1536: 6, 1 << 34: 7, math.MaxInt64: 7} {
+		if got := h.Below(ns); got != want {
+			t.Errorf("%d below %d, want %d", got, ns, want)
+		}
+	}
+}
+
 func TestSubRefusesWrongOrder(t *testing.T) {
 	earlier, later := New(), New()
 	earlier.RecordN(5000, 3)

@@ -15,6 +15,16 @@ func (h *Hist) Count() uint64 {
 // a quantile or maximum of Limit means 'at least', and the mean is too low.
 func (h *Hist) Saturated() uint64 { return h[Buckets-1] }
 
+// Below is the number of records in the buckets that end below a value in nanoseconds: of
+// records below it where a bucket begins there, as one does at powers of two.
+func (h *Hist) Below(ns int64) uint64 {
+	var n uint64
+	for _, c := range h[:index(ns)] {
+		n += c
+	}
+	return n
+}
+
 // Quantile is the smallest bucket bound v in nanoseconds such that at least
 // ceil(q*n) of the n records, and at least one, are <= v: never below the value
 // of that rank among the sorted records, and at most 1/128 of it above. q is
