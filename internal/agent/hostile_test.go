@@ -227,33 +227,30 @@ func TestFloodAfterAuthentication(t *testing.T) {
 	p := listenApart(t)
 	p.serves(t, patience)
 	before := p.memory(t, "VmRSS")
-	config, err := p.key.TLS()
-	if err != nil {
-		t.Fatal(err)
-	}
-	open := func() net.Conn {
+	open := func() *Client {
 		t.Helper()
-		c, err := tls.Dial("tcp", p.addr, config)
+		c, _, err := DialWait(t.Context(), p.addr, p.key, Introduction{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = c.conn.SetDeadline(time.Now().Add(10 * time.Second))
 		return c
 	}
 	for range 3 {
 		c := open()
 		n, err := 0, error(nil)
 		for ; err == nil && n < 100_000; n++ {
-			err = writeFrame(c, request{Method: "hello"}, maxRequest)
+			err = writeFrame(c.conn, request{Method: "hello"}, maxRequest)
 		}
 		if err == nil || os.IsTimeout(err) {
 			t.Errorf("%d calls that wait for no answer are taken: %v", n, err)
 		}
-		c.Close()
-		p.waitFor(t, "a call before the last one was answered", 2*time.Second)
+		_ = c.Close()
+		p.waitFor(t, "a call before the last one was answered", patience)
+		p.forget()
 	}
 	many := []byte(`{"flows":[` + strings.Repeat("{},", maxRequest/3-50) + `{}]}`)
-	c := NewClient("host", open())
+	c := open()
 	for range 5 {
 		err := c.call(t.Context(), "prepare", rawParams(many), new(any))
 		if err == nil || !strings.Contains(err.Error(), "objects, this agent takes") {
