@@ -49,12 +49,14 @@ var rank = map[string]int{
 	"internal/load/engines": 208,
 	"internal/rig":          220,
 
-	"ustack/internal/wire": 230,
-	"ustack/internal/tcp":  240,
-	"ustack/frame":         230,
-	"ustack":               250,
-	"ustack/device/wake":   230,
-	"ustack/device/pipe":   260,
+	"ustack/internal/wire":       230,
+	"ustack/internal/tcp":        240,
+	"ustack/internal/siphash":    230,
+	"ustack/internal/reassembly": 235,
+	"ustack/frame":               230,
+	"ustack":                     250,
+	"ustack/device/wake":         230,
+	"ustack/device/pipe":         260,
 	// F3 experiment
 	"internal/agent":      300,
 	"internal/experiment": 310,
@@ -73,6 +75,8 @@ var rank = map[string]int{
 	"cmd/stackmeter": 520,
 	// outside the house: tests of its structure
 	"internal/floors": 900,
+	// for tests of documents alone
+	"internal/fielddoc": 900,
 }
 
 // TestImportsPointDown holds every import between packages of this module

@@ -251,3 +251,25 @@ func drop(s *Segment, o *Out) { o.Dropped.Join(&s.Data) }
 
 // free hands one frame back.
 func free(f *frame.Frame, o *Out) { o.Dropped.Push(f) }
+
+// Add adds the counts of t to s.
+func (s *Stats) Add(t *Stats) {
+	s.SegsIn += t.SegsIn
+	s.SegsOut += t.SegsOut
+	s.BytesIn += t.BytesIn
+	s.BytesOut += t.BytesOut
+	s.RetransSegs += t.RetransSegs
+	s.RTOs += t.RTOs
+	s.TLPs += t.TLPs
+	s.Recoveries += t.Recoveries
+	s.Undos += t.Undos
+	s.DSACKsIn += t.DSACKsIn
+	s.DSACKsOut += t.DSACKsOut
+	s.OutOfOrder += t.OutOfOrder
+	s.PAWS += t.PAWS
+	s.Challenges += t.Challenges
+	s.Predicted += t.Predicted
+	s.ZeroWindowProbes += t.ZeroWindowProbes
+	s.KeepAlives += t.KeepAlives
+	s.Pruned += t.Pruned
+}

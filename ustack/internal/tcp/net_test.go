@@ -33,7 +33,7 @@ func sized(c Config) Config {
 // lose, delay, reorder and duplicate; every byte must come once and in order, and
 // both ends must end.
 func TestStreamsSurviveBadNetworks(t *testing.T) {
-	seeds := uint64(6)
+	seeds := uint64(3)
 	if testing.Short() {
 		seeds = 1
 	}

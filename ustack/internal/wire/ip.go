@@ -210,3 +210,16 @@ func IPHeaderLen(dst *Addr) int {
 	}
 	return IP6Len
 }
+
+// SetUnfragmented makes the header of p that of a packet which is whole and as long
+// as p.
+func SetUnfragmented(p []byte) {
+	if p[0]>>4 == 6 {
+		put16(p[4:], uint16(len(p)-IP6Len))
+		return
+	}
+	put16(p[2:], uint16(len(p)))
+	put16(p[6:], be16(p[6:])&0x4000)
+	put16(p[10:], 0)
+	put16(p[10:], memcopy.Checksum(p[:int(p[0]&15)*4]))
+}

@@ -1,0 +1,336 @@
+package ustack
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stackmeter/stackmeter/ustack/frame"
+	"github.com/stackmeter/stackmeter/ustack/internal/tcp"
+	"github.com/stackmeter/stackmeter/ustack/internal/wire"
+)
+
+// TCPConn is a TCP connection. It is a net.Conn, and has of net.TCPConn what
+// applications use of it.
+type TCPConn struct {
+	st            *Stack
+	s             *shard
+	key           flowKey
+	hop           *neighbour
+	local, remote *net.TCPAddr
+	listener      *Listener  // that it came by, until it was accepted
+	dialed        chan error // nil, or takes the outcome of an active open
+
+	// Of the shard.
+	tcp                  *tcp.Conn
+	timerAt              int64
+	timerIndex           int  // in the shard's timers; -1: not there
+	arrived, arrivedLast int  // segments of this bunch; -1: none
+	opened, gone, buried bool // the handshake was done; not the shard's any more; in TIME-WAIT
+
+	// What the application did and the shard has not seen.
+	next     *TCPConn // in the shard's mail
+	posted   atomic.Bool
+	consumed atomic.Int64 // bytes read
+	tellAt   atomic.Int64 // bytes read that the shard wants to hear of at once
+
+	closed atomic.Bool
+	rx     receiveQueue
+	snd    sendBuffer
+
+	readMu       sync.Mutex // one reader at a time
+	held         frame.List // bytes that the reader has taken and not passed on
+	readDeadline deadline
+
+	writeMu       sync.Mutex // one writer at a time
+	writeDeadline deadline
+}
+
+var _ net.Conn = (*TCPConn)(nil)
+
+// newConn makes a connection that TCP is yet to be given to. The shard is in hand.
+func (s *shard) newConn(k flowKey, l *Listener) *TCPConn {
+	c := &TCPConn{
+		st: s.st, s: s, key: k, listener: l, timerIndex: -1, arrived: -1,
+		local: tcpAddr(k.local, k.localPort), remote: tcpAddr(k.remote, k.remotePort),
+	}
+	if s.st.info.Link == LinkEthernet {
+		if _, via, err := s.st.source(k.remote); err == nil {
+			c.hop = s.st.neigh.get(via)
+		}
+	}
+	c.rx.ready, c.snd.room = make(chan struct{}, 1), make(chan struct{}, 1)
+	return c
+}
+
+// adopt makes c one of the shard's connections. Its tcp is set.
+func (s *shard) adopt(c *TCPConn) {
+	c.snd.base = c.tcp.Written()
+	c.snd.limit = sendBufferMin
+	s.flows[c.key] = c
+	if len(s.st.shards) > 1 {
+		s.st.flows.Store(c.key, s)
+	}
+}
+
+// sendBufferMin is what may be written at first, in bytes; it grows with the
+// congestion window.
+const sendBufferMin = 128 << 10
+
+// end takes c out of the shard. err is what its application is told; nil: the bytes
+// have ended.
+func (s *shard) end(c *TCPConn, err error) {
+	if c.gone {
+		return
+	}
+	c.gone = true
+	s.tcpDone.Add(&c.tcp.Stats)
+	s.unschedule(c)
+	delete(s.flows, c.key)
+	if len(s.st.shards) > 1 {
+		s.st.flows.Delete(c.key)
+	}
+	if c.listener != nil && c.listener.forget(c) {
+		s.counters[attemptFails]++
+	}
+	if c.dialed != nil {
+		s.counters[attemptFails]++
+		c.dialed <- err
+		c.dialed = nil
+	} else if err != nil {
+		s.counters[estabResets]++
+	}
+	c.rx.end(err)
+	if err == nil {
+		err = errPipe
+	}
+	c.snd.end(err)
+	s.woke = true
+}
+
+// connected tells who waits for it that the handshake is done.
+func (s *shard) connected(c *TCPConn) {
+	s.woke, c.opened = true, true
+	if c.dialed != nil {
+		c.dialed <- nil
+		c.dialed = nil
+	}
+	if c.listener != nil && !c.listener.offer(c) {
+		n := len(s.out.Sends)
+		c.tcp.Abort(s.st.now(), &s.out)
+		for i := n; i < len(s.out.Sends); i++ {
+			s.transmit(c, &s.out.Sends[i])
+		}
+	}
+}
+
+// acknowledged gives room to the writer.
+func (c *TCPConn) acknowledged(s *shard) {
+	cwnd, _, _ := c.tcp.Window()
+	limit := min(max(2*cwnd, sendBufferMin), c.st.cfg.TCP.SendBufferMax)
+	if c.snd.acknowledge(&s.chunks, c.tcp.Acked(), limit) {
+		signal(c.snd.room)
+		s.woke = true
+	}
+}
+
+// post leaves word for the shard that the application has done something, and does the
+// shard's work if nobody else is at it.
+func (c *TCPConn) post() {
+	if c.posted.CompareAndSwap(false, true) {
+		for {
+			head := c.s.mail.Load()
+			c.next = head
+			if c.s.mail.CompareAndSwap(head, c) {
+				break
+			}
+		}
+	}
+	c.s.help()
+}
+
+// takeMail does what applications left for the shard.
+func (s *shard) takeMail(now int64) {
+	for c := s.mail.Swap(nil); c != nil; {
+		next := c.next
+		c.next = nil
+		c.posted.Store(false) // before looking: what comes from now on is posted again
+		if !c.gone {
+			c.takeWritten()
+			s.finish(c, now)
+		}
+		c = next
+	}
+}
+
+// takeWritten tells TCP what was written.
+func (c *TCPConn) takeWritten() {
+	n, shut := c.snd.tell()
+	if n > 0 {
+		c.tcp.Write(n)
+	}
+	if shut {
+		c.tcp.CloseWrite()
+	}
+}
+
+// takeConsumed tells TCP what was read.
+func (c *TCPConn) takeConsumed(now int64) {
+	if n := c.consumed.Swap(0); n > 0 {
+		c.tcp.Consume(now, int(n))
+	}
+	_, _, limit := c.tcp.Window()
+	if at := int64(limit / 8); at != c.tellAt.Load() {
+		c.tellAt.Store(at)
+	}
+}
+
+// deliver gives bytes in order, and their end, to the reader. It reports whether it
+// woke one.
+func (c *TCPConn) deliver(l *frame.List) bool {
+	return c.rx.put(l, c.tcp.ReadEnded())
+}
+
+// LocalAddr returns the address of this end, a *net.TCPAddr.
+func (c *TCPConn) LocalAddr() net.Addr { return c.local }
+
+// RemoteAddr returns the address of the other end, a *net.TCPAddr.
+func (c *TCPConn) RemoteAddr() net.Addr { return c.remote }
+
+// SetDeadline sets both deadlines.
+func (c *TCPConn) SetDeadline(t time.Time) error {
+	if c.closed.Load() {
+		return c.wrap("set", net.ErrClosed)
+	}
+	c.readDeadline.at(t)
+	c.writeDeadline.at(t)
+	return nil
+}
+
+// SetReadDeadline sets when blocked and later calls of Read fail with
+// os.ErrDeadlineExceeded; the zero time is never.
+func (c *TCPConn) SetReadDeadline(t time.Time) error {
+	if c.closed.Load() {
+		return c.wrap("set", net.ErrClosed)
+	}
+	c.readDeadline.at(t)
+	return nil
+}
+
+// SetWriteDeadline is SetReadDeadline for Write.
+func (c *TCPConn) SetWriteDeadline(t time.Time) error {
+	if c.closed.Load() {
+		return c.wrap("set", net.ErrClosed)
+	}
+	c.writeDeadline.at(t)
+	return nil
+}
+
+// SetNoDelay says whether small segments are sent at once (the default) or held back
+// while one is on its way (Nagle's algorithm).
+func (c *TCPConn) SetNoDelay(on bool) error {
+	return c.do("set", func(int64) { c.tcp.SetNoDelay(on) })
+}
+
+// SetKeepAlive says when a silent peer is probed: after idle, then every interval, and
+// given up after count probes. An idle of 0 turns it off.
+func (c *TCPConn) SetKeepAlive(idle, interval time.Duration, count int) error {
+	return c.do("set", func(now int64) { c.tcp.SetKeepAlive(now, int64(idle), int64(interval), count) })
+}
+
+// SetUserTimeout sets how long to go on without the peer acknowledging anything; 0: 15
+// minutes (RFC 5482, local part).
+func (c *TCPConn) SetUserTimeout(d time.Duration) error {
+	return c.do("set", func(int64) { c.tcp.SetUserTimeout(int64(d)) })
+}
+
+// do runs f with the shard in hand, unless the connection is gone.
+func (c *TCPConn) do(op string, f func(now int64)) error {
+	err := net.ErrClosed
+	if !c.closed.Load() {
+		c.s.call(func(now int64) {
+			if c.gone {
+				return
+			}
+			err = nil
+			f(now)
+			c.s.finish(c, now)
+		})
+	}
+	return c.wrap(op, err)
+}
+
+// CloseWrite sends the end of the stream behind all that was written.
+func (c *TCPConn) CloseWrite() error {
+	c.snd.mu.Lock()
+	c.snd.shut = true
+	c.snd.mu.Unlock()
+	signal(c.snd.room)
+	return c.do("close", func(int64) { c.takeWritten() })
+}
+
+// CloseRead makes Read return io.EOF; what arrives is dropped.
+func (c *TCPConn) CloseRead() error {
+	err := c.do("close", func(int64) { c.tcp.CloseRead() })
+	c.rx.end(nil)
+	return err
+}
+
+// Close ends both directions: what was written is still delivered, in the background.
+// If bytes have arrived that were not read, or still do, the connection is reset.
+func (c *TCPConn) Close() error { return c.close(func(now int64) { c.tcp.Close(now, &c.s.out) }) }
+
+// Abort ends the connection at once, with RST, and drops what is on its way.
+func (c *TCPConn) Abort() error { return c.close(func(now int64) { c.tcp.Abort(now, &c.s.out) }) }
+
+func (c *TCPConn) close(how func(now int64)) error {
+	if c.closed.Swap(true) {
+		return c.wrap("close", net.ErrClosed)
+	}
+	c.s.call(func(now int64) {
+		if !c.gone {
+			c.takeWritten()
+			c.takeConsumed(now)
+			how(now)
+			c.s.finish(c, now)
+		}
+	})
+	c.rx.close()
+	c.snd.end(net.ErrClosed)
+	if c.readMu.TryLock() { // else the reader sees to it
+		c.dropHeld()
+		c.readMu.Unlock()
+	}
+	c.readDeadline.at(time.Time{})
+	c.writeDeadline.at(time.Time{})
+	return nil
+}
+
+// Info describes the connection as it is now.
+func (c *TCPConn) Info() Info {
+	var i Info
+	c.s.mu.Lock()
+	defer c.s.unlock()
+	i.State = c.tcp.State().String()
+	i.CongestionWindow, i.SendWindow, i.ReceiveBuffer = c.tcp.Window()
+	i.RTT, i.RetransmissionTimeout = time.Duration(c.tcp.RTT()), time.Duration(c.tcp.Retransmit())
+	i.Retransmits, i.Timeouts = c.tcp.Stats.RetransSegs, c.tcp.Stats.RTOs
+	return i
+}
+
+// Info is what TCP_INFO is on Linux. Sizes are bytes.
+type Info struct {
+	State                        string // by RFC 9293
+	CongestionWindow, SendWindow int
+	ReceiveBuffer                int
+	RTT                          time.Duration // smoothed; 0: not measured
+	RetransmissionTimeout        time.Duration
+	Retransmits                  uint64 // segments
+	Timeouts                     uint64 // retransmission timeouts
+}
+
+func tcpAddr(a wire.Addr, port uint16) *net.TCPAddr {
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(a.Netip(), port))
+}

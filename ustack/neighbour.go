@@ -1,0 +1,203 @@
+package ustack
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/stackmeter/stackmeter/ustack/frame"
+	"github.com/stackmeter/stackmeter/ustack/internal/wire"
+)
+
+// Times of RFC 4861, 10, in nanoseconds, for ARP as well.
+const (
+	reachableTime = 30_000_000000
+	retransTime   = 1_000_000000
+	probesMax     = 3
+	neighboursMax = 1024
+	keptPerHop    = 16 // packets that wait for an address (Linux: unres_qlen)
+)
+
+// neighbours are the stations of the link that the stack talks to.
+type neighbours struct {
+	st    *Stack
+	mu    sync.Mutex
+	table map[wire.Addr]*neighbour
+}
+
+// neighbour is one of them. Flows hold on to it, so that sending takes one atomic load.
+type neighbour struct {
+	ip    wire.Addr
+	hw    atomic.Pointer[wire.HW] // nil: not known
+	fresh atomic.Int64            // until when hw is believed without asking
+
+	mu     sync.Mutex
+	kept   frame.List
+	asked  int64 // when it was last asked for
+	probes int
+}
+
+func (t *neighbours) init(st *Stack) { t.st, t.table = st, map[wire.Addr]*neighbour{} }
+
+// get returns the entry of a neighbour.
+func (t *neighbours) get(ip wire.Addr) *neighbour {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := t.table[ip]; n != nil {
+		return n
+	}
+	if len(t.table) >= neighboursMax {
+		for old := range t.table { // any: flows that hold it go on, others ask again
+			delete(t.table, old)
+			break
+		}
+	}
+	n := &neighbour{ip: ip}
+	if ip.Multicast() {
+		n.hw.Store(new(wire.MulticastHW(&ip)))
+		n.fresh.Store(forever)
+	}
+	t.table[ip] = n
+	return n
+}
+
+// address returns the neighbour's address. If it is not known it keeps f, which begins
+// with its IP header, and asks; if it may be out of date it asks too.
+func (n *neighbour) address(s *shard, f *frame.Frame) (wire.HW, bool) {
+	now := s.st.now()
+	hw := n.hw.Load()
+	if hw != nil && now < n.fresh.Load() {
+		return *hw, true
+	}
+	n.mu.Lock()
+	ask := now-n.asked >= retransTime || n.asked == 0
+	if ask {
+		n.asked = now
+		n.probes++
+	}
+	if n.probes > probesMax && hw != nil {
+		n.hw.Store(nil) // it has not answered: forget where it was
+		n.probes = 0
+	}
+	if hw == nil {
+		if n.kept.N >= keptPerHop {
+			s.drop(n.kept.Pop(), txNoNeighbour)
+		}
+		n.kept.Push(f)
+	}
+	n.mu.Unlock()
+	if ask {
+		s.ask(n.ip, hw)
+	}
+	if hw == nil {
+		return wire.HW{}, false
+	}
+	return *hw, true
+}
+
+// learn takes in where a neighbour is, and sends what was kept for it.
+func (s *shard) learn(ip wire.Addr, hw wire.HW) {
+	if hw[0]&1 != 0 || ip.Multicast() || ip.Unspecified() || s.st.own[ip] {
+		return
+	}
+	n := s.st.neigh.get(ip)
+	n.mu.Lock()
+	n.hw.Store(&hw)
+	n.fresh.Store(s.st.now() + reachableTime)
+	n.probes = 0
+	kept := n.kept
+	n.kept = frame.List{}
+	n.mu.Unlock()
+	for f := kept.Pop(); f != nil; f = kept.Pop() {
+		s.frameTo(hw, f)
+	}
+}
+
+// ask asks where ip is: all stations, or, if it was known, the one that it was.
+func (s *shard) ask(ip wire.Addr, known *wire.HW) {
+	src, _, err := s.st.source(ip)
+	f := s.pool.One()
+	if err != nil || f == nil {
+		if f != nil {
+			s.pool.Put(f)
+		}
+		return
+	}
+	if ip.Is4() {
+		to := wire.Broadcast
+		if known != nil {
+			to = *known
+		}
+		s.sendARP(f, wire.ARPRequest, to, wire.ARP{Sender: src, Target: ip})
+		return
+	}
+	dst := wire.SolicitedNode(&ip)
+	s.sendNDP(f, wire.ICMP6Solicitation, 0, src, dst, ip, wire.MulticastHW(&dst))
+}
+
+// arp is ARP (RFC 826).
+func (s *shard) arp(f *frame.Frame, _ int64) {
+	a, fault := wire.ParseARP(f.Bytes())
+	if fault != wire.OK {
+		s.reject(f, fault)
+		return
+	}
+	mine := s.st.own[a.Target]
+	if mine || s.st.neigh.knows(a.Sender) {
+		s.learn(a.Sender, a.SenderHW)
+	}
+	if !mine || a.Op != wire.ARPRequest {
+		s.pool.Put(f)
+		return
+	}
+	f.Reset(s.pool.Config().Headroom)
+	s.sendARP(f, wire.ARPReply, a.SenderHW, wire.ARP{Sender: a.Target, Target: a.Sender, TargetHW: a.SenderHW})
+}
+
+// knows reports whether there is an entry, so that strangers cannot fill the table.
+func (t *neighbours) knows(ip wire.Addr) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.table[ip] != nil
+}
+
+func (s *shard) sendARP(f *frame.Frame, op uint16, to wire.HW, a wire.ARP) {
+	a.Op, a.SenderHW = op, s.st.info.HWAddr
+	a.Put(f.Extend(wire.ARPLen))
+	e := wire.Ethernet{Dst: to, Src: s.st.info.HWAddr, Type: wire.EtherARP}
+	e.Put(f.Prepend(wire.EthernetLen))
+	s.send(f)
+}
+
+// ndp is neighbour discovery (RFC 4861). f begins with the ICMPv6 header.
+func (s *shard) ndp(f *frame.Frame, ip *wire.IP, kind uint8) {
+	n, fault := wire.ParseNDP(f.Bytes(), ip.TTL)
+	if fault != wire.OK {
+		s.reject(f, fault)
+		return
+	}
+	if kind == wire.ICMP6Advertisement {
+		if n.HasHW && s.st.neigh.knows(n.Target) {
+			s.learn(n.Target, n.HW)
+		}
+		s.pool.Put(f)
+		return
+	}
+	if !s.st.own[n.Target] || !n.HasHW || ip.Src.Unspecified() {
+		s.pool.Put(f)
+		return
+	}
+	s.learn(ip.Src, n.HW)
+	f.Reset(s.pool.Config().Headroom)
+	s.sendNDP(f, wire.ICMP6Advertisement, wire.NDPSolicited|wire.NDPOverride, n.Target, ip.Src, n.Target, n.HW)
+}
+
+func (s *shard) sendNDP(f *frame.Frame, kind uint8, flags uint32, src, dst, target wire.Addr, to wire.HW) {
+	b := f.Extend(wire.NDPLen)
+	(&wire.ICMP{Type: kind, Rest: flags}).Put(b)
+	(&wire.NDP{Target: target, HW: s.st.info.HWAddr}).Put(b, kind)
+	ip := wire.IP{Src: src, Dst: dst, Proto: wire.ProtoICMP6, TTL: 255}
+	s.sealICMP(f, &ip)
+	ip.HeaderLen, ip.Length = wire.IP6Len, wire.IP6Len+f.Len()
+	ip.Put(f.Prepend(wire.IP6Len))
+	s.frameTo(to, f)
+}

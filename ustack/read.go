@@ -1,0 +1,188 @@
+package ustack
+
+import (
+	"io"
+	"net"
+	"os"
+	"sync"
+
+	"github.com/stackmeter/stackmeter/ustack/frame"
+)
+
+// receiveQueue holds bytes in order between the shard and the reader.
+type receiveQueue struct {
+	mu      sync.Mutex
+	list    frame.List
+	ended   bool  // no more will come: io.EOF behind the list
+	closed  bool  // nobody will read
+	err     error // instead of io.EOF
+	waiting bool
+	ready   chan struct{}
+}
+
+// put appends bytes, and their end, and reports whether it woke a reader.
+func (q *receiveQueue) put(l *frame.List, ended bool) (woke bool) {
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		frame.Free(l.Head)
+		*l = frame.List{}
+		return false
+	}
+	q.list.Join(l)
+	q.ended = q.ended || ended
+	woke = q.waiting && (q.list.Head != nil || q.ended)
+	if woke {
+		q.waiting = false
+	}
+	q.mu.Unlock()
+	if woke {
+		signal(q.ready)
+	}
+	return woke
+}
+
+// end says that no more bytes will come, because of err if it is not nil.
+func (q *receiveQueue) end(err error) {
+	q.mu.Lock()
+	if !q.ended {
+		q.ended, q.err = true, err
+	}
+	q.waiting = false
+	q.mu.Unlock()
+	signal(q.ready)
+}
+
+// close drops what nobody will read.
+func (q *receiveQueue) close() {
+	q.mu.Lock()
+	l := q.list
+	q.list = frame.List{}
+	q.closed, q.ended, q.err, q.waiting = true, true, net.ErrClosed, false
+	q.mu.Unlock()
+	frame.Free(l.Head)
+	signal(q.ready)
+}
+
+// take moves all bytes to l. If there are none it returns why: io.EOF, an error, or nil
+// if the reader must wait.
+func (q *receiveQueue) take(l *frame.List) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.list.Head != nil:
+		l.Join(&q.list)
+	case q.err != nil:
+		return q.err
+	case q.ended:
+		return io.EOF
+	default:
+		q.waiting = true
+	}
+	return nil
+}
+
+// fill waits until the reader holds bytes. c.readMu is held.
+func (c *TCPConn) fill() error {
+	for {
+		if c.closed.Load() {
+			c.dropHeld()
+			return net.ErrClosed
+		}
+		if c.readDeadline.passed.Load() {
+			return os.ErrDeadlineExceeded
+		}
+		if c.held.Head != nil {
+			return nil
+		}
+		if err := c.rx.take(&c.held); err != nil {
+			return err
+		}
+		if c.held.Head != nil {
+			continue
+		}
+		if c.consumed.Load() > 0 {
+			// It waits for bytes that the peer may hold back for want of window.
+			if c.consumed.Load() >= c.tellAt.Load()/2 {
+				c.post()
+			}
+		}
+		select {
+		case <-c.rx.ready:
+		case <-c.readDeadline.wait():
+		}
+	}
+}
+
+// Read reads up to len(b) bytes: as many as are there, at least one.
+func (c *TCPConn) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	c.readMu.Lock()
+	defer c.doneReading()
+	if err := c.fill(); err != nil {
+		return 0, c.wrap("read", err)
+	}
+	n := 0
+	var done frame.List
+	for f := c.held.Head; f != nil && n < len(b); f = c.held.Head {
+		k := c.st.copy(b[n:], f.Bytes())
+		n += k
+		if k < f.Len() {
+			f.TrimFront(k)
+			break
+		}
+		done.Push(c.held.Pop())
+	}
+	frame.Free(done.Head)
+	c.read(n)
+	return n, nil
+}
+
+// doneReading lets the next reader in.
+func (c *TCPConn) doneReading() {
+	if c.closed.Load() {
+		c.dropHeld()
+	}
+	c.readMu.Unlock()
+}
+
+// read notes that the application has read n bytes.
+func (c *TCPConn) read(n int) {
+	if c.consumed.Add(int64(n)) >= c.tellAt.Load() {
+		c.post()
+	}
+}
+
+// dropHeld frees what the reader has taken. c.readMu is held.
+func (c *TCPConn) dropHeld() {
+	frame.Free(c.held.Head)
+	c.held = frame.List{}
+}
+
+// WriteTo implements io.WriterTo: it writes the received frames to w as they are, with
+// no copy of its own, until the stream ends.
+func (c *TCPConn) WriteTo(w io.Writer) (int64, error) {
+	c.readMu.Lock()
+	defer c.doneReading()
+	var sum int64
+	for {
+		err := c.fill()
+		if err == io.EOF {
+			return sum, nil
+		}
+		if err != nil {
+			return sum, c.wrap("read", err)
+		}
+		f := c.held.Head
+		n, err := w.Write(f.Bytes())
+		sum += int64(n)
+		c.read(n)
+		if err != nil {
+			f.TrimFront(n)
+			return sum, err
+		}
+		frame.Free(c.held.Pop())
+	}
+}

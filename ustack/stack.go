@@ -1,0 +1,248 @@
+package ustack
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stackmeter/stackmeter/ustack/frame"
+	"github.com/stackmeter/stackmeter/ustack/internal/tcp"
+	"github.com/stackmeter/stackmeter/ustack/internal/wire"
+)
+
+// Stack is a TCP/IP stack on one device. Its methods may be called by any goroutine.
+type Stack struct {
+	cfg    Config
+	info   DeviceInfo
+	copy   copier
+	start  time.Time
+	secret [2]uint64
+	own    map[wire.Addr]bool
+	links  []link
+	routes map[int]wire.Addr // default router by IP version
+
+	shards []*shard
+	turn   atomic.Uint32 // which shard gets the next flow opened from here
+	neigh  neighbours
+
+	mu        sync.Mutex
+	closed    bool
+	listeners map[endpoint]*Listener
+	packets   map[endpoint]*PacketConn
+	flows     sync.Map // flowKey -> *shard, where there are several shards
+
+	running sync.WaitGroup
+}
+
+// link is a prefix whose addresses are reached without a router.
+type link struct {
+	prefix netip.Prefix
+	own    wire.Addr
+}
+
+// endpoint is a local address and port; the zero address stands for all.
+type endpoint struct {
+	addr wire.Addr
+	port uint16
+}
+
+// flowKey names a connection.
+type flowKey struct {
+	local, remote         wire.Addr
+	localPort, remotePort uint16
+}
+
+// New makes a stack and starts its shards, one for each queue of the device. The stack
+// owns the device from now on.
+func New(cfg Config) (*Stack, error) {
+	cfg, err := cfg.complete()
+	if err != nil {
+		return nil, err
+	}
+	st := &Stack{
+		info: cfg.Device.Info(), start: time.Now(), own: map[wire.Addr]bool{}, routes: map[int]wire.Addr{},
+		listeners: map[endpoint]*Listener{}, packets: map[endpoint]*PacketConn{},
+	}
+	if cfg.Techniques, st.copy, err = cfg.Techniques.complete(); err != nil {
+		return nil, err
+	}
+	st.cfg = cfg
+	var seed [16]byte
+	_, _ = rand.Read(seed[:]) // never fails
+	st.secret = [2]uint64{binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])}
+	for _, p := range cfg.Addresses {
+		a := wire.AddrOf(p.Addr())
+		st.own[a] = true
+		st.links = append(st.links, link{p.Masked(), a})
+	}
+	for _, g := range cfg.Gateways {
+		a := wire.AddrOf(g)
+		st.routes[a.Version()] = a
+	}
+	st.neigh.init(st)
+	for i := range st.info.Queues {
+		s, err := newShard(st, i)
+		if err != nil {
+			return nil, errors.Join(err, st.closeShards(), cfg.Device.Close())
+		}
+		st.shards = append(st.shards, s)
+	}
+	for _, s := range st.shards {
+		st.running.Go(s.run)
+	}
+	return st, nil
+}
+
+// now is the stack's clock: nanoseconds, never 0.
+func (st *Stack) now() int64 { return int64(time.Since(st.start)) + int64(time.Second) }
+
+// frameConfig is what the pools of shards are made with.
+func (st *Stack) frameConfig() frame.Config {
+	head := st.info.Headroom + headroom
+	size := head + max(st.info.ReceiveSize, st.info.MTU+wire.EthernetLen)
+	if st.info.SegmentSize > 0 {
+		size = max(size, head+st.info.SegmentSize)
+	}
+	const small, page = 2048, 4096
+	if size <= small {
+		size = small
+	} else {
+		size = (size + page - 1) / page * page
+	}
+	limit := st.cfg.Frames
+	if limit == 0 {
+		limit = max(framesMemory/size, 1024)
+	}
+	return frame.Config{FrameSize: size, Limit: limit, Headroom: head, Buffers: st.cfg.Techniques.Buffers}
+}
+
+// headroom is room for all headers before a payload, rounded up to a cache line.
+const headroom = 128
+
+const framesMemory = 256 << 20
+
+// source returns the address to use towards dst, and the next hop.
+func (st *Stack) source(dst wire.Addr) (src, hop wire.Addr, err error) {
+	d := dst.Netip()
+	for _, l := range st.links {
+		if l.prefix.Contains(d) {
+			return l.own, dst, nil
+		}
+	}
+	r, ok := st.routes[dst.Version()]
+	if !ok && st.info.Link == LinkEthernet {
+		return src, hop, fmt.Errorf("no route to %v: it is on no prefix of Config.Addresses, and there is no gateway for IPv%d", d, dst.Version())
+	}
+	if !ok {
+		r = dst // a point-to-point link leads everywhere
+	}
+	for _, l := range st.links {
+		if l.own.Version() == dst.Version() && (l.prefix.Contains(r.Netip()) || st.info.Link == LinkIP) {
+			return l.own, r, nil
+		}
+	}
+	return src, hop, fmt.Errorf("no route to %v: no own address reaches the gateway", d)
+}
+
+// mss is the longest TCP payload of a packet to dst, without TCP options.
+func (st *Stack) mss(dst *wire.Addr) int {
+	return st.info.MTU - wire.IPHeaderLen(dst) - wire.TCPLen
+}
+
+// tcpConfig is what a connection is made with.
+func (st *Stack) tcpConfig(k *flowKey, now int64) tcp.Config {
+	t := &st.cfg.TCP
+	burst := st.info.SegmentSize
+	if burst == 0 {
+		burst = burstMax
+	}
+	c := tcp.Config{
+		MSS: st.mss(&k.remote), BurstMax: burst,
+		ReceiveMin: t.ReceiveBuffer, ReceiveMax: t.ReceiveBufferMax,
+		Congestion: tcp.Congestion(t.Congestion), Pacing: t.Pacing, ECN: t.ECN,
+		NoSACK: t.NoSACK, NoTimestamp: t.NoTimestamps, NoRACK: t.NoRACK,
+		NoDelay:     true, // as package net has it
+		UserTimeout: int64(t.UserTimeout),
+		ISN:         st.isn(k, now), TSOffset: st.timestampOffset(k),
+	}
+	if t.KeepAlive > 0 {
+		c.KeepIdle, c.KeepInterval, c.KeepCount = int64(t.KeepAlive), int64(t.KeepAlive), 9
+	}
+	return c
+}
+
+// burstMax is how many bytes TCP may send at once where the stack cuts segments.
+const burstMax = 64 << 10
+
+// Close ends the stack at once: connections are reset, listeners closed, the device
+// closed. It returns when all goroutines of the stack have ended.
+func (st *Stack) Close() error {
+	st.mu.Lock()
+	if st.closed {
+		st.mu.Unlock()
+		return nil
+	}
+	st.closed = true
+	listeners, packets := st.listeners, st.packets
+	st.listeners, st.packets = map[endpoint]*Listener{}, map[endpoint]*PacketConn{}
+	st.mu.Unlock()
+	for _, l := range listeners {
+		l.shut()
+	}
+	for _, p := range packets {
+		p.shut()
+	}
+	for _, s := range st.shards {
+		s.stop()
+	}
+	st.running.Wait()
+	return errors.Join(st.closeShards(), st.cfg.Device.Close())
+}
+
+func (st *Stack) closeShards() error {
+	var errs []error
+	for _, s := range st.shards {
+		errs = append(errs, s.release())
+	}
+	return errors.Join(errs...)
+}
+
+// Shutdown ends the stack with grace: it closes listeners and connections, waits until
+// the peers have got all that was written, or for ctx, and then closes the stack.
+func (st *Stack) Shutdown(ctx context.Context) error {
+	st.mu.Lock()
+	listeners := st.listeners
+	st.listeners = map[endpoint]*Listener{}
+	st.mu.Unlock()
+	for _, l := range listeners {
+		l.shut()
+	}
+	for _, s := range st.shards {
+		s.closeAll()
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for st.open() > 0 {
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), st.Close())
+		case <-tick.C:
+		}
+	}
+	return st.Close()
+}
+
+// open is how many connections are neither gone nor in TIME-WAIT.
+func (st *Stack) open() int {
+	n := 0
+	for _, s := range st.shards {
+		n += s.open()
+	}
+	return n
+}

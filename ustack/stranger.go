@@ -1,0 +1,86 @@
+package ustack
+
+import (
+	"github.com/stackmeter/stackmeter/ustack/frame"
+	"github.com/stackmeter/stackmeter/ustack/internal/tcp"
+	"github.com/stackmeter/stackmeter/ustack/internal/wire"
+)
+
+// stranger deals with a segment that belongs to no connection of this shard: another
+// shard's, a new connection's, or nobody's. f begins with the TCP header.
+func (s *shard) stranger(f *frame.Frame, ip *wire.IP, h *wire.TCP, k *flowKey, now int64) {
+	if len(s.st.shards) > 1 {
+		if owner, ok := s.st.flows.Load(*k); ok && owner != s {
+			f.Prepend(ip.HeaderLen) // as it was: nothing has been written there
+			s.handOver(owner.(*shard), f)
+			return
+		}
+	}
+	n := f.Len() - h.HeaderLen
+	s.pool.Put(f)
+	if h.Flags&wire.RST != 0 {
+		return
+	}
+	if h.Flags&(wire.SYN|wire.ACK) == wire.SYN {
+		seg := tcp.Segment{Seq: h.Seq, Flags: h.Flags, Window: h.Window, Options: &h.Options}
+		if s.openPassive(k, &seg, now) {
+			return
+		}
+	}
+	s.resetSender(k, h.Seq, h.Ack, h.Flags, n, now)
+}
+
+// openPassive begins the connection that a SYN asks for. It returns false if nobody listens.
+func (s *shard) openPassive(k *flowKey, seg *tcp.Segment, now int64) bool {
+	l := s.st.listener(k.local, k.localPort)
+	if l == nil {
+		return false
+	}
+	if !l.reserve() {
+		s.counters[listenOverflows]++ // dropped: the peer will ask again
+		return true
+	}
+	c := s.newConn(*k, l)
+	cfg := s.st.tcpConfig(k, now)
+	cfg.Challenge = s.limits.challenge(s)
+	c.tcp = tcp.Accept(cfg, now, seg)
+	s.counters[passiveOpens]++
+	s.adopt(c)
+	s.finish(c, now)
+	return true
+}
+
+// resetSender answers a segment that belongs to nothing (RFC 9293, 3.10.7.1).
+func (s *shard) resetSender(k *flowKey, seq, ack uint32, flags uint8, n int, now int64) {
+	if k.local.Multicast() || !s.limits.resets.take(now) {
+		return
+	}
+	h := wire.TCP{SrcPort: k.localPort, DstPort: k.remotePort, HeaderLen: wire.TCPLen, Flags: wire.RST}
+	h.Options.WindowScale = -1
+	if flags&wire.ACK != 0 {
+		h.Seq = ack
+	} else {
+		h.Flags |= wire.ACK
+		h.Ack = seq + uint32(n)
+		if flags&wire.SYN != 0 {
+			h.Ack++
+		}
+		if flags&wire.FIN != 0 {
+			h.Ack++
+		}
+	}
+	f := s.pool.One()
+	if f == nil {
+		s.counters[txNoFrame]++
+		return
+	}
+	h.Put(f.Extend(wire.TCPLen))
+	p := wire.Pseudo(&k.local, &k.remote, wire.ProtoTCP, f.Len())
+	p.Add(f.Bytes())
+	putChecksum(f.Bytes()[wire.TCPChecksumAt:], p.Checksum())
+	s.counters[outRsts]++
+	s.counters[outSegs]++
+	s.sendIP(f, &wire.IP{Src: k.local, Dst: k.remote, Proto: wire.ProtoTCP, DontFrag: true}, nil, now)
+}
+
+func putChecksum(b []byte, sum uint16) { b[0], b[1] = byte(sum>>8), byte(sum) }
