@@ -13,7 +13,7 @@ import (
 )
 
 func (f *studyFlags) overrides() (study.Overrides, error) {
-	o := study.Overrides{Levels: map[string][]string{}, Replicates: f.replicates, Window: f.window}
+	o := study.Overrides{Levels: map[string][]string{}, Replicates: f.replicates, Window: f.window, Profile: f.profile}
 	if f.replicates < 0 {
 		return o, fmt.Errorf("--replicates %d: want 1 or more", f.replicates)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -107,11 +106,7 @@ func tellProfile(w io.Writer, p *profile.Profile, dir string, asJSON bool) error
 }
 
 func printProfile(w io.Writer, p *profile.Profile, page string) error {
-	var o report.TextOptions
-	if f, ok := w.(*os.File); ok {
-		o = report.TerminalOptions(f)
-	}
-	if err := report.ProfileText(w, p, o); err != nil || page == "" {
+	if err := report.ProfileText(w, p, textOptions(w)); err != nil || page == "" {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "\nfigures: %s\n", page)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -59,11 +58,7 @@ func tellDiff(w io.Writer, before, after []*profile.Profile, names report.Sides,
 	if asJSON {
 		return writeJSON(w, d)
 	}
-	var o report.TextOptions
-	if f, ok := w.(*os.File); ok {
-		o = report.TerminalOptions(f)
-	}
-	err = report.ProfileDiffText(w, d, names, o)
+	err = report.ProfileDiffText(w, d, names, textOptions(w))
 	if page != "" {
 		_, printErr := fmt.Fprintf(w, "\nfigures: %s\n", page)
 		err = errors.Join(err, printErr)

@@ -33,6 +33,7 @@ type studyFlags struct {
 	set                       []string
 	replicates                int
 	window                    time.Duration
+	profile                   time.Duration
 	out, resume               string
 	seed                      uint64
 	hosts                     hostFlags
@@ -75,6 +76,8 @@ namespace; what that loses is said before the first trial and in the report.`,
 	fl.StringArrayVar(&f.set, "set", nil, "other factors, e.g. --set mtu=9000 --set client=opposite (repeatable)")
 	fl.IntVar(&f.replicates, "replicates", 0, "replicates of each cell (6 is the least for a 95 % interval)")
 	fl.DurationVar(&f.window, "duration", 0, "length of each measured window, e.g. 2s")
+	fl.DurationVar(&f.profile, "profile", 0, "profile each trial after its window, for this long (5s if not said), see `stackmeter profile --help`")
+	fl.Lookup("profile").NoOptDefVal = study.DefaultProfile.String()
 	fl.StringVar(&f.out, "out", "", "result `DIR` (default: stackmeter-PLAN-TIME)")
 	fl.StringVar(&f.resume, "resume", "", "go on with the interrupted study in `DIR`")
 	fl.Uint64Var(&f.seed, "seed", 0, "seed of the randomised order (default: drawn, and recorded)")
@@ -138,7 +141,7 @@ func (f *studyFlags) resumable(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return errors.New("--resume goes on with the plan in the directory: name no other")
 	}
-	for _, name := range []string{"nics", "cpus", "message-size", "set", "replicates", "duration", "out", "seed"} {
+	for _, name := range []string{"nics", "cpus", "message-size", "set", "replicates", "duration", "profile", "out", "seed"} {
 		if c.Flags().Changed(name) {
 			return fmt.Errorf("--%s: --resume goes on with the plan, the seed and the directory as they are", name)
 		}
@@ -327,6 +330,7 @@ func (s *studyRun) measure(ctx context.Context, bench *experiment.Bench) error {
 	}
 	schedule := experiment.Schedule(s.plan, s.seed)
 	s.progress.Note("plan %s: %d trials on rig %s, about %s; result in %s", s.plan.Name, len(schedule), bench.Kind, tui.Short(s.plan.Estimate(len(schedule))), s.writer.Path())
+	profiles := newTrialProfiles(s.plan, bench)
 	runner := &experiment.Runner{
 		Plan: s.plan, Schedule: schedule, Bench: bench,
 		Earlier: func(exp, cell string, replicate int) (bool, int) {
@@ -337,7 +341,7 @@ func (s *studyRun) measure(ctx context.Context, bench *experiment.Bench) error {
 			if t.Status == trial.Failed {
 				s.progress.Note("trial %s failed: %s", t.ID, t.Error)
 			}
-			return s.writer.Append(&t)
+			return errors.Join(s.writer.Append(&t), profiles.keep(s.writer.Path(), &t))
 		},
 		Progress: func(p experiment.Progress) { s.progress.Step(p.Done, p.Total, p.Now, p.Left) },
 	}

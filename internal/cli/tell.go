@@ -31,11 +31,10 @@ func tellResult(w io.Writer, dir string, asJSON bool) error {
 	if asJSON {
 		return report.JSON(w, d)
 	}
-	var o report.TextOptions
-	if f, ok := w.(*os.File); ok {
-		o = report.TerminalOptions(f)
+	if err := report.Text(w, d, textOptions(w)); err != nil {
+		return err
 	}
-	if err := report.Text(w, d, o); err != nil {
+	if err := tellProfiles(w, d); err != nil {
 		return err
 	}
 	if r, err := report.ReadCopy(dir); err == nil {
@@ -46,6 +45,14 @@ func tellResult(w io.Writer, dir string, asJSON bool) error {
 	}
 	_, err = fmt.Fprintf(w, "\nfigures: %s\n", page)
 	return err
+}
+
+// textOptions are right for what is written to.
+func textOptions(w io.Writer) report.TextOptions {
+	if f, ok := w.(*os.File); ok {
+		return report.TerminalOptions(f)
+	}
+	return report.TextOptions{}
 }
 
 // tellCopy prints what is in a directory that has a copy.json and no study, and makes

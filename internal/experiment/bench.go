@@ -37,6 +37,11 @@ type Bench struct {
 	ServerHello agent.Hello
 	ClientHello agent.Hello
 	Links       []rig.Link
+	// Loaded, where not nil, is called in each trial after the window, while its load still
+	// runs, with the agents of the hosts that are this machine, the server's first; it takes at
+	// most LoadedFor.
+	Loaded    func(ctx context.Context, agents []int) error
+	LoadedFor time.Duration
 }
 
 // Close ends both agents, which put their hosts back. The error says what they
@@ -127,6 +132,15 @@ func (b *Bench) run(ctx context.Context, c Config, t Timing, rec *trial.Trial) (
 	if err != nil {
 		return err
 	}
+	if b.Loaded != nil {
+		agents := []int{b.Server.PID()}
+		if b.OneMachine() {
+			agents = append(agents, b.Client.PID())
+		}
+		if err := b.Loaded(ctx, agents); err != nil {
+			return err
+		}
+	}
 	if b.OneMachine() {
 		there, err := b.Client.Confirm(ctx)
 		if err != nil {
@@ -192,7 +206,7 @@ func (b *Bench) configure(ctx context.Context, c Config, cpus []int, rec *trial.
 func (b *Bench) specs(c Config, t Timing, cpus []int) (server, client load.Spec) {
 	server = load.Spec{
 		Role: load.Server, Workload: "stream", Engine: c.Engine, Model: c.Model,
-		Lifetime: t.RampUp + t.Window + time.Minute,
+		Lifetime: t.RampUp + t.Window + b.LoadedFor + time.Minute,
 	}
 	client = server
 	client.Role = load.Client

@@ -23,8 +23,11 @@ type Plan struct {
 	MaxAttempts int    `json:"max_attempts"` // of one trial that strangers disturbed
 	// StrangerLimit is the share (0..1) of all online CPUs' time that processes
 	// outside the trial, and steal, may use before the trial is repeated.
-	StrangerLimit float64      `json:"stranger_limit"`
-	Experiments   []Experiment `json:"experiments"`
+	StrangerLimit float64 `json:"stranger_limit"`
+	// Profile is for how long each trial is profiled after its window, all passes together; 0:
+	// not at all.
+	Profile     time.Duration `json:"profile_nanoseconds,omitempty"`
+	Experiments []Experiment  `json:"experiments"`
 }
 
 // Timing is the course of one trial.
@@ -81,6 +84,10 @@ func (p *Plan) Normalize() error {
 		return fmt.Errorf("window: %v, want 50ms to %v", p.Timing.Window, load.MaxDuration-2*time.Minute)
 	case p.Timing.Interval < time.Millisecond || p.Timing.Interval > p.Timing.Window:
 		return fmt.Errorf("interval: %v, want 1ms to the window's %v", p.Timing.Interval, p.Timing.Window)
+	case p.Profile != 0 && (p.Profile < time.Second || p.Profile > 5*time.Minute):
+		return fmt.Errorf("profile: %v, want 1s to 5m, or true", p.Profile)
+	case p.Timing.Window+p.Profile > load.MaxDuration-2*time.Minute:
+		return fmt.Errorf("window and profile: %v, want at most %v", p.Timing.Window+p.Profile, load.MaxDuration-2*time.Minute)
 	case len(p.Experiments) == 0:
 		return errors.New("experiments: none, want at least one")
 	}

@@ -45,7 +45,7 @@ const overhead = 400 * time.Millisecond
 
 // Estimate is how long trials take on a quiet machine.
 func (p *Plan) Estimate(trials int) time.Duration {
-	return time.Duration(trials) * (p.Timing.RampUp + p.Timing.Window + overhead)
+	return time.Duration(trials) * (p.Timing.RampUp + p.Timing.Window + p.Profile + overhead)
 }
 
 // Run returns when the last trial is recorded, ctx ends or nothing more can be

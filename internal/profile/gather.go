@@ -20,6 +20,8 @@ type gathered struct {
 	names     *symbol.Table
 	processes *symbol.Processes
 	commands  map[int]string
+	load      *meter              // the load's namespaces; nil: nobody is a stranger
+	strangers map[int]bool        // processes elsewhere
 	stacks    map[string]*weighed // by CPU, process and addresses
 	lost      uint64
 	throttled uint64
@@ -38,6 +40,7 @@ func (g *gathered) init() {
 	g.processes = symbol.NewProcesses()
 	g.commands = map[int]string{0: "idle"}
 	g.stacks = map[string]*weighed{}
+	g.strangers = map[int]bool{}
 	g.cpu = map[int]trial.CPUTime{}
 }
 
@@ -70,11 +73,18 @@ func (g *gathered) add(r *sample.Records) {
 				comm = fmt.Appendf(nil, "pid %d", x.PID) // gone already
 			}
 			g.commands[x.PID] = command(string(comm))
+			g.strangers[x.PID] = g.load != nil && !g.load.has(x.PID)
 			if len(x.User) > 0 {
 				g.processes.Load(x.PID)
 			}
 		}
 	}
+}
+
+// ofProcess tells the contexts in which a process runs for itself; the others come over
+// it.
+func ofProcess(c stage.Context) bool {
+	return c == stage.InUser || c == stage.InSyscall || c == stage.InFault
 }
 
 // command is a process's name, less the number that tells a NAPI thread's instances
@@ -139,6 +149,9 @@ func (g *gathered) finish(frequency int) *Sampling {
 		if r.Stage == stage.Idle {
 			out.Idle += w.count
 			continue
+		}
+		if g.strangers[w.sample.PID] && ofProcess(r.Context) {
+			r.Stage = stage.Stranger
 		}
 		out.Samples += w.count
 		if !w.sample.InUser {

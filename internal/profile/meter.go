@@ -57,14 +57,24 @@ func namespacesOf(proc string, pids []int) (*meter, error) {
 }
 
 func (m *meter) add(dir string) {
+	if ns, ok := namespaceOf(dir); ok {
+		m.inNet[ns] = dir
+	}
+}
+
+// has tells whether a process is in one of the namespaces.
+func (m *meter) has(pid int) bool {
+	ns, ok := namespaceOf(filepath.Join(m.proc, strconv.Itoa(pid)))
+	return ok && m.inNet[ns] != ""
+}
+
+func namespaceOf(dir string) (uint32, bool) {
 	link, err := os.Readlink(filepath.Join(dir, "ns", "net"))
 	if err != nil {
-		return
+		return 0, false
 	}
-	inode, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimPrefix(link, "net:["), "]"), 10, 32)
-	if err == nil {
-		m.inNet[uint32(inode)] = dir
-	}
+	ns, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimPrefix(link, "net:["), "]"), 10, 32)
+	return uint32(ns), err == nil
 }
 
 // read adds up all namespaces. One whose process is gone meanwhile is dropped: what it

@@ -21,7 +21,11 @@ type Options struct {
 	Passes    []string      // of those below, in any order; nil: all that can be had here
 	// PIDs are processes in whose network namespaces bytes are counted; nil: all
 	// namespaces of the machine.
-	PIDs     []int
+	PIDs []int
+	// Load are processes in whose network namespaces the load runs: what processes elsewhere do
+	// in user mode, system calls and exceptions counts for stage.Stranger. nil: nobody is a
+	// stranger.
+	Load     []int
 	Seed     uint64 // of the slices' order; 0: drawn
 	Progress func(done, total int, what string, left time.Duration)
 }

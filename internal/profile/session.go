@@ -63,6 +63,11 @@ func open(ctx context.Context, o Options) (_ *session, err error) {
 	if err != nil {
 		return s, err
 	}
+	if o.Load != nil {
+		if s.samples.load, err = namespacesOf("/proc", o.Load); err != nil {
+			return s, err
+		}
+	}
 	if s.cpu, err = s.openCPU(ctx); err != nil {
 		return s, err
 	}

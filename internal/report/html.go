@@ -40,6 +40,7 @@ type page struct {
 	Warnings     []analysis.Warning
 	Sections     []section
 	Copy         template.HTML // the copy laboratory's section, or empty
+	Profiles     template.HTML // what affinity changed in the profiles of the trials, or empty
 	Study        []fact
 	Hosts        []hostSection
 	Knobs        []knob
@@ -96,6 +97,9 @@ func HTML(w io.Writer, d *result.Dir) error {
 	}
 	var err error
 	if p.Copy, err = copySectionOf(d.Path); err != nil {
+		return err
+	}
+	if p.Profiles, err = profileSections(d); err != nil {
 		return err
 	}
 	for _, e := range r.Experiments {

@@ -9,7 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 
 	"github.com/stackmeter/stackmeter/internal/profile"
 	"github.com/stackmeter/stackmeter/internal/profile/stage"
@@ -55,7 +55,8 @@ func diffTables(d *profile.Diff) []*profileTable {
 	counts := &profileTable{Name: "counts", Title: "events per MB carried (lock waits in their own pass)", Left: 1, Head: diffHead("event")}
 	for _, c := range d.Counts {
 		if len(counts.Rows) < topFunctions && (c.Before > 0.01 || c.After > 0.01) {
-			diffRow(counts, c.Name, c)
+			name, _, _ := strings.Cut(c.Name, " (")
+			diffRow(counts, cut(name, 38), c)
 		}
 	}
 	if d.CrossCPU.Before+d.CrossCPU.After > 0 {
@@ -134,15 +135,19 @@ func WriteProfileDiff(dir string, d *profile.Diff, before, after []*profile.Prof
 
 // ProfileDiffHTML writes a comparison as one self-contained page, without script.
 func ProfileDiffHTML(w io.Writer, d *profile.Diff, before, after []*profile.Profile, names Sides) error {
-	p := profilePage{
-		Style:    template.CSS(pageStyle), //nolint:gosec // our own file
-		Title:    "What changed, per byte carried",
-		Subtitle: fmt.Sprintf("before: %s (%d profiles) · after: %s (%d profiles)", names.Before, d.BeforeProfiles, names.After, d.AfterProfiles),
-		Tables:   diffTables(d), Limits: slices.Clone(d.Notes),
-	}
-	p.Flames = append(p.Flames, flameFigure{
-		"Differential flame graph: red costs more per byte after, blue less; width is the larger side",
-		nil, flameOfTwo(profile.DiffTree(before, after)).inline("differential flame graph"),
-	})
+	p := diffPage(d, before, after)
+	p.Style = template.CSS(pageStyle) //nolint:gosec // our own file
+	p.Title = "What changed, per byte carried"
+	p.Subtitle = fmt.Sprintf("before: %s (%d profiles) · after: %s (%d profiles)", names.Before, d.BeforeProfiles, names.After, d.AfterProfiles)
 	return profileTmpl.Execute(w, p)
+}
+
+func diffPage(d *profile.Diff, before, after []*profile.Profile) profilePage {
+	return profilePage{
+		Tables: diffTables(d), Limits: d.Notes,
+		Flames: []flameFigure{{
+			Title: "Differential flame graph: red costs more per byte after, blue less; width is the larger side",
+			Image: flameOfTwo(profile.DiffTree(before, after)).inline("differential flame graph"),
+		}},
+	}
 }

@@ -66,13 +66,17 @@ func stageColor(s stage.Stage) string {
 	return fmt.Sprintf("hsl(%d 62%% %d%%)", (i*137)%360, 62+8*(i%3))
 }
 
-// flameOf draws the samples of one profile, by stage.
-func flameOf(p *profile.Profile) *flame {
-	root := p.Sampling.Tree()
+// flameOf draws a tree of samples, coloured by stage. The unit is that of its values; ""
+// is seconds.
+func flameOf(root *profile.Node, name string) *flame {
 	f := &flame{total: root.Value, wide: func(n *profile.Node) float64 { return n.Value }}
 	f.height = flameRow * float64(root.Depth())
 	f.tip = func(n *profile.Node) string {
-		return fmt.Sprintf("%s: %s, %s of busy time, mostly %s", n.Name, unit.Seconds(n.Value), unit.Percent(n.Value/root.Value), n.Stage)
+		value := unit.Seconds(n.Value)
+		if name != "" {
+			value = fmt.Sprintf("%.2f %s", n.Value, name)
+		}
+		return fmt.Sprintf("%s: %s, %s of busy time, mostly %s", n.Name, value, unit.Percent(n.Value/root.Value), n.Stage)
 	}
 	f.style = func(n *profile.Node) string { return `fill="` + stageColor(n.Stage) + `"` }
 	if root.Value > 0 {
@@ -149,7 +153,9 @@ t.textContent=k<3?'':n.length>k?n.slice(0,k-1)+'…':n;}});
 `
 
 // FlameSVG writes a profile's flame graph as a file of its own.
-func FlameSVG(w io.Writer, p *profile.Profile) error { return flameOf(p).write(w, p.Load) }
+func FlameSVG(w io.Writer, p *profile.Profile) error {
+	return flameOf(p.Sampling.Tree(), "").write(w, p.Load)
+}
 
 // DiffFlameSVG writes the differential flame graph of two sides.
 func DiffFlameSVG(w io.Writer, before, after []*profile.Profile) error {

@@ -20,11 +20,15 @@ type Overrides struct {
 	Levels     map[string][]string
 	Replicates int
 	Window     time.Duration
+	Profile    time.Duration // of each trial, see experiment.Plan
 }
 
 func (o Overrides) apply(f *file) {
 	if o.Replicates != 0 {
 		f.Replicates = o.Replicates
+	}
+	if o.Profile != 0 {
+		f.Profile = level(o.Profile.String())
 	}
 	if o.Window != 0 {
 		f.Window = o.Window.String()

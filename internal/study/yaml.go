@@ -25,6 +25,7 @@ type file struct {
 	Replicates    int              `yaml:"replicates"`
 	MaxAttempts   int              `yaml:"max_attempts"`
 	StrangerLimit string           `yaml:"stranger_limit"`
+	Profile       level            `yaml:"profile"`
 	Experiments   []fileExperiment `yaml:"experiments"`
 }
 
@@ -99,6 +100,9 @@ func parse(data []byte, m Machine, o Overrides) (*experiment.Plan, []string, err
 		return nil, nil, fmt.Errorf("stranger_limit: %q, want a percentage such as 2%%", f.StrangerLimit)
 	}
 	p.StrangerLimit = limit
+	if p.Profile, err = profileOf(f.Profile); err != nil {
+		return nil, nil, err
+	}
 	r := resolver{machine: m, overrides: o}
 	for i, fe := range f.Experiments {
 		e, err := r.experiment(fe)
@@ -114,6 +118,24 @@ func parse(data []byte, m Machine, o Overrides) (*experiment.Plan, []string, err
 		return nil, nil, err
 	}
 	return p, r.notes, nil
+}
+
+// DefaultProfile is for how long a trial is profiled where a plan says no more than
+// that it is.
+const DefaultProfile = 5 * time.Second
+
+func profileOf(l level) (time.Duration, error) {
+	switch l {
+	case "", "off":
+		return 0, nil
+	case "on":
+		return DefaultProfile, nil
+	}
+	d, err := time.ParseDuration(string(l))
+	if err != nil {
+		return 0, fmt.Errorf("profile: %q, want true, false or a duration such as 10s", l)
+	}
+	return d, nil
 }
 
 func levels(in map[string]level) experiment.Levels {

@@ -23,7 +23,6 @@ struct flow {
 	__u32 last_softirq; /* plus one */
 	__u64 migrations;   /* of the reader between two receive calls */
 	__u64 moves;        /* of the softirq between two receive calls */
-	__u64 reused;
 	__u64 copied;        /* bytes copied out of buffers */
 	__u64 copied_remote; /* of them, out of buffers that another CPU allocated */
 	__u16 local_port;
@@ -35,13 +34,28 @@ struct flow {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 8192);
-	__type(key, __u64); /* struct sock */
+	__uint(max_entries, 16384);
+	__type(key, __u64); /* id */
 	__type(value, struct flow);
 } flows SEC(".maps");
 
+/* The memory of a closed socket may hold another by now: the ports tell. */
+struct known {
+	__u64 id;
+	__u16 local_port;
+	__u16 peer_port;
+	__u32 netns;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64); /* struct sock */
+	__type(value, struct known);
+} socks SEC(".maps");
+
 struct pair {
-	__u64 sock;
+	__u64 id;
 	__u32 softirq; /* CPU; ~0 where not known */
 	__u32 reader;  /* CPU */
 };
@@ -107,24 +121,35 @@ static __always_inline void describe(struct flow *f, struct sock *sk)
 	bpf_get_current_comm(f->comm, sizeof(f->comm));
 }
 
-static __always_inline struct flow *flow_of(struct sock *sk)
+/* id_of is the id of the flow on a socket, 0 where it is not known. */
+static __always_inline __u64 id_of(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
-	struct flow *f = bpf_map_lookup_elem(&flows, &key);
-	struct flow fresh = {};
+	struct known *k = bpf_map_lookup_elem(&socks, &key);
 
-	if (f) {
-		/* The memory of a closed socket may hold another by now: both count as the first. */
-		if (f->peer_port != (__u16)bpf_ntohs(sk->__sk_common.skc_dport))
-			f->reused++;
-		return f;
-	}
+	if (k && k->local_port == sk->__sk_common.skc_num && k->peer_port == (__u16)bpf_ntohs(sk->__sk_common.skc_dport) &&
+	    k->netns == sk->__sk_common.skc_net.net->ns.inum)
+		return k->id;
+	return 0;
+}
+
+/* begin makes a flow for a socket that has none yet. */
+static __always_inline __u64 begin(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+	struct flow fresh = {};
+	struct known k = {};
+
 	describe(&fresh, sk);
-	bpf_map_update_elem(&flows, &key, &fresh, BPF_ANY);
-	f = bpf_map_lookup_elem(&flows, &key);
-	if (!f)
+	k.id = bpf_ktime_get_ns() << 8 | (bpf_get_smp_processor_id() & 255);
+	k.local_port = fresh.local_port;
+	k.peer_port = fresh.peer_port;
+	k.netns = fresh.netns;
+	if (bpf_map_update_elem(&flows, &k.id, &fresh, BPF_ANY) || bpf_map_update_elem(&socks, &key, &k, BPF_ANY)) {
 		lose();
-	return f;
+		return 0;
+	}
+	return k.id;
 }
 
 SEC("tp_btf/sock_recv_length")
@@ -140,10 +165,12 @@ int BPF_PROG(flow_sock_recv_length, struct sock *sk, int ret, int flags)
 	family = sk->__sk_common.skc_family;
 	if (family != 2 && family != 10) /* AF_INET, AF_INET6 */
 		return 0;
-	f = flow_of(sk);
+	key.id = id_of(sk);
+	if (!key.id)
+		key.id = begin(sk);
+	f = bpf_map_lookup_elem(&flows, &key.id);
 	if (!f)
 		return 0;
-	key.sock = (__u64)sk;
 	key.softirq = sk->__sk_common.skc_incoming_cpu;
 	key.reader = bpf_get_smp_processor_id();
 	if (f->last_cpu && f->last_cpu != key.reader + 1)
@@ -169,12 +196,14 @@ int BPF_PROG(flow_sock_recv_length, struct sock *sk, int ret, int flags)
 SEC("tp_btf/skb_copy_datagram_iovec")
 int BPF_PROG(flow_skb_copy_datagram_iovec, const struct sk_buff *skb, int len)
 {
-	__u64 key = (__u64)skb->sk;
+	struct sock *sk = skb->sk;
 	struct flow *f;
+	__u64 id;
 
-	if (!key || !bpf_core_field_exists(skb->alloc_cpu))
+	if (!sk || !bpf_core_field_exists(skb->alloc_cpu))
 		return 0;
-	f = bpf_map_lookup_elem(&flows, &key);
+	id = id_of(sk);
+	f = bpf_map_lookup_elem(&flows, &id);
 	if (!f)
 		return 0;
 	__sync_fetch_and_add(&f->copied, len);

@@ -48,9 +48,6 @@ type Flow struct {
 	// CPU than the waker's.
 	Wakeups       uint64 `json:"wakeups"`
 	RemoteWakeups uint64 `json:"remote_wakeups"`
-	// Reused counts receive calls of later sockets in the same memory: short flows are
-	// added up.
-	Reused uint64 `json:"reused,omitempty"`
 }
 
 // Pair is what went from one CPU's softirq to a reader on another, or the same.
@@ -99,7 +96,7 @@ func (t *Tracer) Read() (flows []Flow, lost uint64, err error) {
 	it := t.set.Maps[flowMapPairs].Iterate()
 	for it.Next(&k, &v) {
 		p := Pair{SoftIRQ: int(int32(k.Softirq)), Reader: int(k.Reader), Calls: v.Calls, Bytes: v.Bytes}
-		byCPU[k.Sock] = append(byCPU[k.Sock], p)
+		byCPU[k.Id] = append(byCPU[k.Id], p)
 	}
 	if err := it.Err(); err != nil {
 		return nil, 0, fmt.Errorf("read the flows' CPUs: %w", err)
@@ -108,11 +105,11 @@ func (t *Tracer) Read() (flows []Flow, lost uint64, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	var sock uint64
+	var id uint64
 	var f flowFlow
 	it = t.set.Maps[flowMapFlows].Iterate()
-	for it.Next(&sock, &f) {
-		flows = append(flows, describe(&f, byCPU[sock], wakes[f.Reader]))
+	for it.Next(&id, &f) {
+		flows = append(flows, describe(&f, byCPU[id], wakes[f.Reader]))
 	}
 	if err := it.Err(); err != nil {
 		return nil, 0, fmt.Errorf("read the flows: %w", err)
@@ -152,7 +149,7 @@ func describe(f *flowFlow, pairs []Pair, w flowWakes) Flow {
 		Protocol: protocol(f.Protocol), Netns: f.Netns, PID: int(f.Reader), Comm: text(f.Comm[:]),
 		Local: address(f.Family, f.Local, f.LocalPort), Peer: address(f.Family, f.Peer, f.PeerPort),
 		Migrations: f.Migrations, Moves: f.Moves, Copied: f.Copied, CopiedRemote: f.CopiedRemote,
-		Wakeups: w.All, RemoteWakeups: w.Remote, Reused: f.Reused,
+		Wakeups: w.All, RemoteWakeups: w.Remote,
 	}
 	slices.SortFunc(pairs, func(a, b Pair) int { return cmp.Compare(b.Bytes, a.Bytes) })
 	out.Pairs = pairs

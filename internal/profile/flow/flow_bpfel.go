@@ -29,7 +29,6 @@ type flowFlow struct {
 	LastSoftirq  uint32
 	Migrations   uint64
 	Moves        uint64
-	Reused       uint64
 	Copied       uint64
 	CopiedRemote uint64
 	LocalPort    uint16
@@ -40,9 +39,17 @@ type flowFlow struct {
 	_            [4]byte
 }
 
+type flowKnown struct {
+	_         structs.HostLayout
+	Id        uint64
+	LocalPort uint16
+	PeerPort  uint16
+	Netns     uint32
+}
+
 type flowPair struct {
 	_       structs.HostLayout
-	Sock    uint64
+	Id      uint64
 	Softirq uint32
 	Reader  uint32
 }
@@ -60,6 +67,7 @@ const (
 	flowMapFlows                     = "flows"
 	flowMapLost                      = "lost"
 	flowMapPairs                     = "pairs"
+	flowMapSocks                     = "socks"
 	flowMapWakeups                   = "wakeups"
 	flowProgFlowSchedWakeup          = "flow_sched_wakeup"
 	flowProgFlowSkbCopyDatagramIovec = "flow_skb_copy_datagram_iovec"
@@ -120,6 +128,7 @@ type flowMapSpecs struct {
 	Flows   *ebpf.MapSpec `ebpf:"flows"`
 	Lost    *ebpf.MapSpec `ebpf:"lost"`
 	Pairs   *ebpf.MapSpec `ebpf:"pairs"`
+	Socks   *ebpf.MapSpec `ebpf:"socks"`
 	Wakeups *ebpf.MapSpec `ebpf:"wakeups"`
 }
 
@@ -152,6 +161,7 @@ type flowMaps struct {
 	Flows   *ebpf.Map `ebpf:"flows"`
 	Lost    *ebpf.Map `ebpf:"lost"`
 	Pairs   *ebpf.Map `ebpf:"pairs"`
+	Socks   *ebpf.Map `ebpf:"socks"`
 	Wakeups *ebpf.Map `ebpf:"wakeups"`
 }
 
@@ -160,6 +170,7 @@ func (m *flowMaps) Close() error {
 		m.Flows,
 		m.Lost,
 		m.Pairs,
+		m.Socks,
 		m.Wakeups,
 	)
 }

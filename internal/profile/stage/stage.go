@@ -41,6 +41,7 @@ const (
 	Trace     Stage = "trace"
 	Idle      Stage = "idle"
 	Load      Stage = "load"
+	Stranger  Stage = "stranger" // see package profile; no rule gives it
 	Other     Stage = "other"
 )
 
@@ -75,6 +76,7 @@ func Stages() []Info {
 		{Process, "processes", false},
 		{Trace, "tracing, BPF and sampling", false},
 		{Load, "user code", false},
+		{Stranger, "processes beside the load", false},
 		{Other, "other", false},
 		{Idle, "idle", false},
 	}
