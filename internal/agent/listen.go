@@ -23,6 +23,7 @@ type Listener struct {
 
 	vanish time.Duration // 0: vanishTimeout
 	lobby  lobby
+	door   door
 	strays *quota // lines about the refused
 	guests *quota // lines about sessions
 
@@ -37,6 +38,7 @@ func (a *Listener) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
+	a.door.turn = make(chan struct{}, 1)
 	a.strays, a.guests = newQuota(a.Log, "refused", 20), newQuota(a.Log, "lines about sessions", 100)
 	defer a.guests.end()
 	defer a.strays.end()
@@ -65,7 +67,7 @@ func (a *Listener) admit(ctx context.Context, g *guest, config *tls.Config) {
 	from := g.conn.RemoteAddr().String()
 	conn := tls.Server(g.conn, config)
 	defer conn.Close()
-	err := a.shake(ctx, g.conn, conn)
+	err := a.shake(ctx, g, conn)
 	if err != nil {
 		if a.lobby.leave(g) {
 			why := refusal(err)
@@ -95,14 +97,19 @@ func (a *Listener) admit(ctx context.Context, g *guest, config *tls.Config) {
 }
 
 // shake sees the handshake through.
-func (a *Listener) shake(ctx context.Context, raw net.Conn, conn *tls.Conn) error {
-	if tcp, ok := raw.(*net.TCPConn); ok {
+func (a *Listener) shake(ctx context.Context, g *guest, conn *tls.Conn) error {
+	if tcp, ok := g.conn.(*net.TCPConn); ok {
 		if err := noticeVanishing(tcp, cmp.Or(a.vanish, vanishTimeout)); err != nil {
 			return err
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
+	if a.occupied() {
+		if err := a.door.wait(ctx, g); err != nil {
+			return err
+		}
+	}
 	return conn.HandshakeContext(ctx)
 }
 
@@ -116,6 +123,12 @@ func (a *Listener) occupy(m *monitor) (other *monitor) {
 		return nil
 	}
 	return a.serving
+}
+
+func (a *Listener) occupied() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.serving != nil
 }
 
 func (a *Listener) vacate() {

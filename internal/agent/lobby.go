@@ -22,12 +22,12 @@ type lobby struct {
 type guest struct {
 	conn    net.Conn
 	source  netip.Prefix
-	crowded bool // closed for the sake of a newer one
+	crowded chan struct{} // closed with the connection, for the sake of a newer one
 }
 
 // enter takes a new connection in and closes another one if there is no room.
 func (l *lobby) enter(conn net.Conn) *guest {
-	g := &guest{conn: conn, source: source(conn.RemoteAddr())}
+	g := &guest{conn: conn, source: source(conn.RemoteAddr()), crowded: make(chan struct{})}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting = append(l.waiting, g)
@@ -43,7 +43,7 @@ func (l *lobby) enter(conn net.Conn) *guest {
 	out := slices.IndexFunc(l.waiting, func(w *guest) bool { return held[w.source] == most })
 	w := l.waiting[out]
 	l.waiting = slices.Delete(l.waiting, out, out+1)
-	w.crowded = true
+	close(w.crowded)
 	if tcp, ok := w.conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // a reset: nothing of it stays in this kernel
 	}
@@ -58,7 +58,12 @@ func (l *lobby) leave(g *guest) bool {
 	if i := slices.Index(l.waiting, g); i >= 0 {
 		l.waiting = slices.Delete(l.waiting, i, i+1)
 	}
-	return !g.crowded
+	select {
+	case <-g.crowded:
+		return false
+	default:
+		return true
+	}
 }
 
 // source is whom a connection is put down to: an IPv4 address, or the IPv6 network of a
