@@ -16,24 +16,30 @@ import (
 
 // profileFlags are the flags of `profile`.
 type profileFlags struct {
-	duration  time.Duration
-	frequency int
-	passes    []string
-	pids      []int
-	out       string
-	json      bool
-	quiet     bool
+	duration    time.Duration
+	durationSet bool
+	frequency   int
+	passes      []string
+	pids        []int
+	with        string
+	out         string
+	json        bool
+	quiet       bool
 }
 
 func newProfile() *cobra.Command {
 	var f profileFlags
 	c := &cobra.Command{
-		Use:   "profile",
+		Use:   "profile [-- COMMAND [ARGUMENT ...]]",
 		Short: "Find where the stack spends its time, and why it does not scale (Tables 2, 3, 7 to 10)",
 		Long: `Profile the network traffic that is on this machine now: CPU time by stage of the
 stack and by function; interrupts, polls, allocations, copies and wake-ups per frame
 and per MB; for each flow the CPUs that its bytes went between; the locks that were
 waited for.
+
+After -- may stand a command that makes the traffic: it is started, profiled from a
+second on, and waited for. --with "run ..." does so with stackmeter's own load, and
+--with PLAN runs a plan with each trial profiled, as study --profile.
 
 Throughput and traces are never taken together: each pass has slices of its own,
 among slices in which nothing is on, and what it costs is printed. Nothing of the
@@ -44,17 +50,25 @@ remain, and what is missing is said. Functions are put into stages by the rules 
 doc/profile-stages.md.`,
 		Example: `  stackmeter profile                         # ten seconds of what is there
   stackmeter profile --duration 60s --out DIR && go tool pprof -top DIR/profile.pb.gz
+  stackmeter profile -- iperf3 -c 10.0.0.2 -t 15
+  stackmeter profile --with affinity
   stackmeter profile --passes sample --json | jq '.sampling.samples'
   stackmeter profile show DIR
   stackmeter profile diff BEFORE AFTER`,
-		Args: argCheck(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
+		Args: func(c *cobra.Command, args []string) error {
+			if c.ArgsLenAtDash() != 0 && len(args) > 0 {
+				return knownCommand(c, args)
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args) },
 	}
 	fl := c.Flags()
 	fl.DurationVar(&f.duration, "duration", 10*time.Second, "of all passes together, at least 1s")
-	fl.IntVar(&f.frequency, "frequency", 99, "samples per second and CPU, 1 to 10000")
+	fl.IntVar(&f.frequency, "frequency", defaultFrequency, "samples per second and CPU, 1 to 10000")
 	fl.StringSliceVar(&f.passes, "passes", nil, "only these: light, sample, frame, flow, lock")
 	fl.IntSliceVar(&f.pids, "pid", nil, "count bytes in the network namespaces of these processes only")
+	fl.StringVar(&f.with, "with", "", "the load: \"run ...\" with its arguments, or a `PLAN`")
 	fl.StringVar(&f.out, "out", "", "keep the profile in `DIR`: profile.json, .pb.gz, .folded and report.html")
 	fl.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
 	jsonFlag(c, &f.json)
@@ -62,7 +76,11 @@ doc/profile-stages.md.`,
 	return c
 }
 
-func (f *profileFlags) run(c *cobra.Command) error {
+// defaultFrequency is samples per second and CPU.
+const defaultFrequency = 99
+
+func (f *profileFlags) run(c *cobra.Command, args []string) error {
+	f.durationSet = c.Flags().Changed("duration")
 	if f.frequency < 1 || f.frequency > 10000 {
 		return usage(fmt.Errorf("--frequency %d: want 1 to 10000", f.frequency))
 	}
@@ -73,7 +91,20 @@ func (f *profileFlags) run(c *cobra.Command) error {
 	if err := report.CheckProfileDir(f.out); err != nil {
 		return usage(fmt.Errorf("--out: %w", err))
 	}
-	p, err := profileWithProgress(c.Context(), o, tui.NewProgress(c.ErrOrStderr(), f.quiet))
+	command, err := f.loadCommand(args)
+	if err != nil {
+		return usage(err)
+	}
+	if plan := f.plan(); plan != nil {
+		return f.studyWithProfile(c.Context(), plan, c.OutOrStdout(), c.ErrOrStderr())
+	}
+	var p *profile.Profile
+	bar := tui.NewProgress(c.ErrOrStderr(), f.quiet)
+	if len(command) > 0 {
+		p, err = f.profileCommand(c.Context(), o, command, c.ErrOrStderr(), bar)
+	} else {
+		p, err = profileWithProgress(c.Context(), o, bar)
+	}
 	if err != nil {
 		return err
 	}

@@ -25,8 +25,10 @@ type Options struct {
 	// Load are processes in whose network namespaces the load runs: what processes elsewhere do
 	// in user mode, system calls and exceptions counts for stage.Stranger. nil: nobody is a
 	// stranger.
-	Load     []int
-	Seed     uint64 // of the slices' order; 0: drawn
+	Load []int
+	Seed uint64 // of the slices' order; 0: drawn
+	// Until, where not nil, ends the profile early when it is closed: with what there is.
+	Until    <-chan struct{}
 	Progress func(done, total int, what string, left time.Duration)
 }
 
@@ -162,6 +164,10 @@ func (s *session) run(ctx context.Context) (*Profile, error) {
 			rates[x.round] = map[string]float64{}
 		}
 		rates[x.round][x.pass] = float64(edges.bytes) / edges.seconds
+		if s.over() {
+			p.warn("cut-short", "the load ended after %d of %d slices", i+1, len(plan))
+			break
+		}
 	}
 	if s.options.Progress != nil {
 		s.options.Progress(len(plan), len(plan), "", 0)
@@ -175,6 +181,16 @@ func (s *session) run(ctx context.Context) (*Profile, error) {
 	}
 	p.Seconds = float64(clock.Now()-began) / 1e9
 	return p, s.finish(p)
+}
+
+// over tells whether the load has ended.
+func (s *session) over() bool {
+	select {
+	case <-s.options.Until:
+		return true
+	default:
+		return false
+	}
 }
 
 // gain compares a pass with nothing, round by round.
@@ -215,6 +231,7 @@ func (s *session) slice(ctx context.Context, x slice) (e edges, err error) {
 	select {
 	case <-ctx.Done():
 		return e, context.Cause(ctx)
+	case <-s.options.Until:
 	case <-time.After(x.length):
 	}
 	end, err := s.edge(x.pass)

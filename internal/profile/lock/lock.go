@@ -83,6 +83,9 @@ func (t *Tracer) Read(names *symbol.Table) ([]Site, Lost, error) {
 			longest = max(longest, v.LongestNs)
 		}
 		s := t.site(k, names)
+		if slices.ContainsFunc(s.Stack, switching) {
+			continue
+		}
 		place := s.Kind + " " + s.Function + " " + strings.Join(s.Stack[:min(2, len(s.Stack))], " ")
 		known := byPlace[place]
 		if known == nil {
@@ -114,6 +117,12 @@ func (t *Tracer) Read(names *symbol.Table) ([]Site, Lost, error) {
 		}
 	}
 	return out, Lost{lost[0], lost[1]}, nil
+}
+
+// switching tells the functions in which programs are attached and detached: a profiler
+// waits for itself there.
+func switching(f string) bool {
+	return strings.HasPrefix(f, "tracepoint_probe_") || strings.HasPrefix(f, "bpf_raw_tp_link_") || strings.HasPrefix(f, "bpf_tracing_link_")
 }
 
 // depth is that of the programs' stacks.
