@@ -25,17 +25,24 @@ func polls(s *Spec) bool {
 	return false
 }
 
+// answers reports whether the workload is one of requests and responses.
+func answers(s *Spec) bool { return s.Workload == "rr" || s.Workload == "crr" }
+
 // newFlow makes the end of flow id of a spec; it has no buffers yet.
 func newFlow(spec *FlowSpec, id int, s *Spec, t Transport, slot *Slot) *Flow {
 	f := &Flow{
 		Transport: t, Slot: slot, spec: spec, id: id, polled: polls(s),
 		burst: max(1, spec.Burst), request: spec.MessageBytes, response: spec.Response(),
 	}
-	f.answers = s.Workload == "rr" || s.Workload == "crr"
+	f.answers = answers(s)
 	f.begun = make([]int64, f.burst)
 	f.lossy = spec.Transport == UDP || s.Workload == "crr" && s.Role == Server
 	if spec.Rate > 0 {
 		f.period = max(1, int64(1e9/spec.Rate))
+	}
+	if spec.Batch > 1 && !f.answers { // one call sends them all
+		f.request *= spec.Batch
+		f.period *= int64(spec.Batch)
 	}
 	if c, ok := t.(Counted); ok {
 		c.Count(&slot.Tally)

@@ -24,6 +24,9 @@ type DialOptions struct {
 	// Polled transports never block: Send and Recv return EAGAIN.
 	Polled  bool
 	Timeout time.Duration // to connect
+	// Numbered: the datagrams of udp begin with a [DatagramHeader], which the
+	// transport writes and reads.
+	Numbered bool
 	// Reopens: the workload makes a connection a transaction (see [Reopener]), so
 	// none is made before it does.
 	Reopens bool
@@ -101,7 +104,7 @@ type SocketInfo struct {
 	MinRTTMicroseconds uint32 `json:"min_rtt_microseconds,omitempty"`
 	DeliveryRate       uint64 `json:"delivery_rate_bytes_per_second,omitempty"`
 	MaxSegmentBytes    uint32 `json:"max_segment_bytes,omitempty"`
-	Drops              uint64 `json:"drops,omitempty"` // by the socket, its buffer being full
+	Drops              uint64 `json:"drops,omitempty"` // packets, by the socket, its buffer being full; those that UDP_SEGMENT or GRO put together count as one
 	// ZeroCopySends counts sends that asked for zero copy, ZeroCopyCopied those that were
 	// copied all the same, as all are on loopback.
 	ZeroCopySends  uint64 `json:"zerocopy_sends,omitempty"`

@@ -176,7 +176,7 @@ func (w *worker) ready(p prepare) (map[int]string, error) {
 func (w *worker) connect(to map[int]string) error {
 	spec := &w.prepare.Spec
 	deadline := time.Now().Add(connectTimeout + time.Duration(spec.FlowCount())*time.Millisecond)
-	o := DialOptions{Polled: polls(spec), Reopens: spec.Workload == "crr"}
+	o := DialOptions{Polled: polls(spec), Numbered: !answers(spec), Reopens: spec.Workload == "crr"}
 	for i := range spec.Flows {
 		f := &spec.Flows[i]
 		got := make([]Transport, f.Flows())

@@ -17,6 +17,8 @@ func (Engine) Listen(f *load.FlowSpec) (load.Listener, error) {
 	switch f.Transport {
 	case "", load.TCP, load.MPTCP, load.Unix, load.VSock:
 		return listen(f)
+	case load.UDP:
+		return listenUDP(f)
 	}
 	return nil, unknown(f)
 }
@@ -26,6 +28,8 @@ func (Engine) Dial(f *load.FlowSpec, id int, to string, o load.DialOptions) (loa
 	switch f.Transport {
 	case "", load.TCP, load.MPTCP, load.Unix, load.VSock:
 		return dialStream(f, id, to, o)
+	case load.UDP:
+		return dialUDP(f, id, to, o)
 	}
 	return nil, unknown(f)
 }

@@ -4,12 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/stackmeter/stackmeter/internal/sysx"
 )
 
 // Of linux/mptcp.h: the option and the start of struct mptcp_info.
@@ -26,10 +23,9 @@ func subflows(fd int) (int, error) {
 	if p, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil || p != unix.IPPROTO_MPTCP {
 		return 0, errFellBack
 	}
-	b, length := make([]byte, 256), new(uint32)
-	*length = uint32(len(b))
-	_, errno := sysx.Raw(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_MPTCP, mptcpInfo, uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(length)), 0)
-	runtime.KeepAlive(b)
+	var b [256]byte
+	length := uint32(len(b))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_MPTCP, mptcpInfo, uintptr(unsafe.Pointer(&b)), uintptr(unsafe.Pointer(&length)), 0)
 	switch {
 	case errno == unix.EOPNOTSUPP:
 		return 0, errFellBack

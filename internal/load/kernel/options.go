@@ -3,20 +3,18 @@ package kernel
 import (
 	"encoding/binary"
 	"fmt"
-	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/stackmeter/stackmeter/internal/load"
-	"github.com/stackmeter/stackmeter/internal/sysx"
 )
 
 // option is a socket option that a flow asks for.
 type option struct {
 	name          string
 	level, number int
-	value         []byte // as setsockopt takes it; on the heap, for raw calls
+	value         []byte // as setsockopt takes it
 	text          string // what the value is, where that is no number
 	// least is what must be read back, where that is not the value itself.
 	least int
@@ -95,9 +93,8 @@ func overTCP(f *load.FlowSpec) bool {
 
 // set sets the option, and does not look whether it took.
 func (o *option) set(fd int) unix.Errno {
-	_, errno := sysx.Raw(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(o.level), uintptr(o.number),
+	_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(o.level), uintptr(o.number),
 		uintptr(unsafe.Pointer(&o.value[0])), uintptr(len(o.value)), 0)
-	runtime.KeepAlive(o.value)
 	return errno
 }
 
