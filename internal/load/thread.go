@@ -104,11 +104,13 @@ func (w *worker) run(flows []*Flow, latency *hist.Hist, err *error, ready *sync.
 	}
 	ready.Done()
 	<-w.start
-	clock.SleepUntil(w.at)
-	now := clock.Now()
-	for i, f := range flows {
-		f.begins(now, f.period*int64(i)/int64(len(flows)))
-	}
+	promptly(func() {
+		clock.SleepUntil(w.at)
+		now := clock.Now()
+		for i, f := range flows {
+			f.begins(now, f.period*int64(i)/int64(len(flows)))
+		}
+	})
 	if p == nil {
 		f := flows[0]
 		f.end(faultOf(spec)(f.block(t)))

@@ -88,23 +88,10 @@ func (t *Table) Sample(ctx context.Context, w Window, o Observer) (*Samples, err
 	s := t.newSamples(w)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	last := len(s.Due) - 1
-	for i, due := range s.Due {
-		if err := sleepUntil(ctx, due); err != nil {
-			return nil, err
-		}
-		if i == 0 || i == last {
-			if err := o.Edge(min(i, 1)); err != nil {
-				return nil, err
-			}
-		}
-		t.read(s, i)
-		if i == 0 || o.Tick == nil {
-			continue
-		}
-		if err := o.Tick(s.interval(i - 1)); err != nil {
-			return nil, err
-		}
+	var err error
+	promptly(func() { err = t.take(ctx, s, o) })
+	if err != nil {
+		return nil, err
 	}
 	if t.hists != nil {
 		s.Latency = s.buckets[1]
@@ -113,6 +100,29 @@ func (t *Table) Sample(ctx context.Context, w Window, o Observer) (*Samples, err
 		}
 	}
 	return s, t.loaded()
+}
+
+// take takes all samples when they are due.
+func (t *Table) take(ctx context.Context, s *Samples, o Observer) error {
+	last := len(s.Due) - 1
+	for i, due := range s.Due {
+		if err := sleepUntil(ctx, due); err != nil {
+			return err
+		}
+		if i == 0 || i == last {
+			if err := o.Edge(min(i, 1)); err != nil {
+				return err
+			}
+		}
+		t.read(s, i)
+		if i == 0 || o.Tick == nil {
+			continue
+		}
+		if err := o.Tick(s.interval(i - 1)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // loaded reports the first flow that is not in its hot loop.
