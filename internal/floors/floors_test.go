@@ -56,6 +56,12 @@ var rank = map[string]int{
 	"ustack/frame":               230,
 	"ustack":                     250,
 	"ustack/device/wake":         230,
+	"ustack/internal/netns":      230,
+	"ustack/device/vnet":         240,
+	"ustack/device/fault":        260,
+	"ustack/device/tun":          260,
+	"ustack/device/packet":       260,
+	"ustack/device/devicetest":   270,
 	"ustack/device/pipe":         260,
 	// F3 experiment
 	"internal/agent":      300,

@@ -1,0 +1,55 @@
+package tun_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stackmeter/stackmeter/ustack"
+	"github.com/stackmeter/stackmeter/ustack/device/devicetest"
+	"github.com/stackmeter/stackmeter/ustack/device/tun"
+	"github.com/stackmeter/stackmeter/ustack/internal/netns"
+)
+
+func TestKernelAsPeer(t *testing.T) {
+	bytes := 64 << 20
+	if testing.Short() {
+		bytes = 8 << 20
+	}
+	for _, cfg := range []tun.Config{{}, {Offload: true}, {TAP: true}, {TAP: true, Offload: true}, {Queues: 2, Offload: true}} {
+		t.Run(fmt.Sprintf("tap=%v,offload=%v,queues=%d", cfg.TAP, cfg.Offload, max(cfg.Queues, 1)), func(t *testing.T) {
+			space := netns.New(t)
+			devicetest.Run(t, space, bytes, func(t *testing.T) ustack.Device {
+				var d *tun.Device
+				if err := space.Do(func() (err error) {
+					d, err = tun.New(cfg)
+					return err
+				}); err != nil {
+					t.Fatal(err)
+				}
+				if err := space.Up(d.Name(), 0, devicetest.Kernel4, devicetest.Kernel6); err != nil {
+					t.Fatal(err)
+				}
+				return d
+			})
+		})
+	}
+}
+
+func BenchmarkKernelAsPeer(b *testing.B) {
+	for _, cfg := range []tun.Config{{}, {Offload: true}} {
+		b.Run(fmt.Sprintf("offload=%v", cfg.Offload), func(b *testing.B) {
+			space := netns.New(b)
+			var d *tun.Device
+			if err := space.Do(func() (err error) {
+				d, err = tun.New(cfg)
+				return err
+			}); err != nil {
+				b.Fatal(err)
+			}
+			if err := space.Up(d.Name(), 0, devicetest.Kernel4); err != nil {
+				b.Fatal(err)
+			}
+			devicetest.Bench(b, space, d)
+		})
+	}
+}
