@@ -73,6 +73,7 @@ type entry struct {
 	resident       bool          // the server does not end by itself
 	conns          int           // connections that the client holds once all flows run; 0 if that can't be seen
 	slack          time.Duration // how much longer than others it takes to start
+	settle         time.Duration // how long all connections are there before flows run
 	parse          func(server, client string) (own, error)
 }
 

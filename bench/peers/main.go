@@ -32,12 +32,19 @@ import (
 	"os/signal"
 	"strings"
 	"time"
+
+	"github.com/stackmeter/stackmeter/meter"
 )
 
 func main() {
+	meter.Dispatch()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx); err != nil {
+	work := func() error { return run(ctx) }
+	if len(os.Args) == 3 && os.Args[1] == "meter" {
+		work = func() error { return runMeter(os.Args[2]) }
+	}
+	if err := work(); err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(1)
 	}

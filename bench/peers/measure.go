@@ -50,8 +50,8 @@ func (r *bench) quietest(ctx context.Context, c contest, e entry, window time.Du
 
 // measure runs a tool and takes the middle of its run.
 func (r *bench) measure(ctx context.Context, c contest, e entry, window time.Duration) (s sample, err error) {
-	length := math.Ceil((window + ramp + start + e.slack).Seconds())
-	env := append(os.Environ(), "TO="+r.server.Addr.String(), fmt.Sprint("SECS=", length))
+	length := math.Ceil((window + ramp + start + e.slack + e.settle).Seconds())
+	env := append(os.Environ(), "TO="+r.server.Addr.String(), fmt.Sprint("SECS=", length), "KEY="+r.key)
 	serverCPUs, clientCPUs := "1", "0"
 	if c.free {
 		serverCPUs, clientCPUs = "0,1", "0,1"
@@ -88,7 +88,7 @@ func (r *bench) measure(ctx context.Context, c contest, e entry, window time.Dur
 		return s, err
 	}
 	if n := counts[1]["Tcp.CurrEstab"]; n < uint64(e.conns) {
-		return s, fmt.Errorf("%d connections at the end of the window, not %d: the tool ended too early", n, e.conns)
+		return s, errors.Join(fmt.Errorf("%d connections at the end of the window, not %d: the tool ended too early", n, e.conns), client.wait(ctx, 0))
 	}
 	limit := time.Duration(length)*time.Second + e.slack + 5*time.Second
 	if err := client.wait(ctx, limit); err != nil {
@@ -128,7 +128,7 @@ func (r *bench) settle(e entry, seconds float64) error {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	time.Sleep(ramp)
+	time.Sleep(e.settle + ramp)
 	return nil
 }
 

@@ -20,9 +20,10 @@ func (p *place) counters() (counters, error) {
 	}
 	for line := range strings.Lines(string(dev)) {
 		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), p.Name+":"); ok {
-			out["rx_bytes"], err = strconv.ParseUint(strings.Fields(rest)[0], 10, 64)
-			if err != nil {
-				return nil, err
+			for i, name := range []string{"rx_bytes", "rx_packets"} {
+				if out[name], err = strconv.ParseUint(strings.Fields(rest)[i], 10, 64); err != nil {
+					return nil, err
+				}
 			}
 		}
 	}
@@ -47,13 +48,20 @@ func (p *place) counters() (counters, error) {
 	return out, nil
 }
 
+// Bytes of Ethernet, IPv4 and TCP (with timestamps) or UDP headers.
+const (
+	tcpHeaders = 14 + 20 + 32
+	udpHeaders = 14 + 20 + 8
+)
+
 // carried is what the server's namespace took in between two readings: bits for
 // streams, transactions for the others.
 //
-//   - TCP streams: bytes of the NIC, which knows no losses on the way up.
+//   - TCP streams: bytes of the NIC less the headers of its packets, of which a
+//     super-packet has one; nothing is lost on the way up.
 //   - UDP streams: datagrams that were received. A socket with GRO takes many
-//     in one and this counter counts one; there it is the NIC's bytes times the
-//     share that the tool says arrived.
+//     in one and this counter counts one; there it is as for TCP, times the share
+//     that the tool says arrived.
 //   - TCP RR: segments received, one a transaction, since each acknowledges
 //     the one before.
 //   - TCP CRR: connections accepted.
@@ -62,9 +70,9 @@ func (c contest) carried(a, b counters, o own) float64 {
 	since := func(name string) float64 { return float64(b[name] - a[name]) }
 	switch {
 	case c.kind == tcpStream:
-		return 8 * since("rx_bytes")
+		return 8 * (since("rx_bytes") - tcpHeaders*since("rx_packets"))
 	case c.kind == udpStream && o.delivered > 0:
-		return 8 * since("rx_bytes") * o.delivered
+		return 8 * (since("rx_bytes") - udpHeaders*since("rx_packets")) * o.delivered
 	case c.kind == udpStream:
 		return 8 * since("Udp.InDatagrams") * float64(c.bytes)
 	case c.kind == tcpRR:

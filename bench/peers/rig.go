@@ -14,6 +14,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 
+	"github.com/stackmeter/stackmeter/internal/agent"
 	"github.com/stackmeter/stackmeter/internal/probe/cpu"
 	"github.com/stackmeter/stackmeter/internal/rig"
 )
@@ -22,6 +23,7 @@ import (
 type bench struct {
 	server, client *place
 	probe          *cpu.Probe
+	key            string  // file of the key of stackmeter's agents
 	strangers      float64 // share of the CPUs that others may use
 }
 
@@ -43,6 +45,9 @@ func newRig(ctx context.Context, tso bool) (_ *bench, err error) {
 			r.close()
 		}
 	}()
+	if r.key, err = newKey(); err != nil {
+		return nil, err
+	}
 	if r.server, err = newPlace(link.Server); err != nil {
 		return nil, err
 	}
@@ -59,6 +64,16 @@ func newRig(ctx context.Context, tso bool) (_ *bench, err error) {
 	}
 	r.probe, _, err = cpu.Open(ctx, cpu.Options{})
 	return r, err
+}
+
+// newKey writes a key for stackmeter's agents to a file.
+func newKey() (string, error) {
+	f, err := os.CreateTemp("", "peers-*.key")
+	if err != nil {
+		return "", err
+	}
+	_, err = fmt.Fprintln(f, agent.NewKey())
+	return f.Name(), errors.Join(err, f.Close())
 }
 
 func newPlace(nic rig.NIC) (*place, error) {
@@ -109,6 +124,9 @@ func (p *place) prepare(tso bool) error {
 func (r *bench) close() {
 	if r.probe != nil {
 		r.probe.Close()
+	}
+	if r.key != "" {
+		os.Remove(r.key)
 	}
 	for _, p := range []*place{r.server, r.client} {
 		if p != nil && p.holder.Process != nil {
