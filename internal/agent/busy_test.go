@@ -50,6 +50,7 @@ func TestBusyByName(t *testing.T) {
 
 // TestDialWait wants a controller to wait for another one's end, and to be told for whom.
 func TestDialWait(t *testing.T) {
+	t.Parallel()
 	a := listen(t)
 	one := first(t, a, "night shift")
 	var told []string

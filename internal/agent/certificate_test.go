@@ -62,6 +62,7 @@ func TestCertificatesOfOneAuthority(t *testing.T) {
 
 // TestStrangeCertificates wants each refused, by the end that must not trust it.
 func TestStrangeCertificates(t *testing.T) {
+	t.Parallel()
 	a, dir := authority(t)
 	b, other := authority(t)
 	lab, desk := issue(t, a, dir, "lab1", "127.0.0.1"), issue(t, a, dir, "desk")

@@ -52,6 +52,7 @@ func TestClockOverTLS(t *testing.T) {
 // TestClockElsewhere compares with a clock of which we know how it stands to ours, over paths of
 // which one is slow, and slower in all exchanges but one.
 func TestClockElsewhere(t *testing.T) {
+	t.Parallel()
 	const ahead = 3 * time.Hour
 	for name, slow := range map[string]struct{ there, back time.Duration }{
 		"there": {there: 3 * time.Millisecond},

@@ -14,6 +14,7 @@ import (
 // TestStrangersShakeHandsSlowly floods an agent that serves a session with handshakes, and wants it
 // to do few of them, and another controller told all the same.
 func TestStrangersShakeHandsSlowly(t *testing.T) {
+	t.Parallel()
 	p := listenApart(t)
 	c, _, err := DialWait(t.Context(), p.addr, p.key, Introduction{Run: "measured"}, nil)
 	if err != nil {

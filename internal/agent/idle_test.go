@@ -58,6 +58,7 @@ func TestIdleSessionEnds(t *testing.T) {
 // TestBusySessionIsNotIdle makes a call now and then, and one that takes longer than a
 // session may be idle.
 func TestBusySessionIsNotIdle(t *testing.T) {
+	t.Parallel()
 	o := defaults()
 	o.Idle = 400 * time.Millisecond
 	a := listenWith(t, &Listener{Options: o})

@@ -47,6 +47,7 @@ func teller(t *testing.T, tell func(s *session) (any, error)) *Client {
 // TestProgressKeepsACallAlive makes a call that takes longer than the client is patient, and
 // wants each frame of progress in its order and the answer after them.
 func TestProgressKeepsACallAlive(t *testing.T) {
+	t.Parallel()
 	c := teller(t, func(s *session) (any, error) {
 		for i := range 5 {
 			time.Sleep(50 * time.Millisecond)
@@ -73,6 +74,7 @@ func TestProgressKeepsACallAlive(t *testing.T) {
 // TestAgentHangsInACall stops telling in the middle, and wants that found in the time
 // of silence, not at the call's end.
 func TestAgentHangsInACall(t *testing.T) {
+	t.Parallel()
 	hang := make(chan struct{})
 	defer close(hang)
 	c := teller(t, func(s *session) (any, error) {
@@ -92,6 +94,7 @@ func TestAgentHangsInACall(t *testing.T) {
 
 // TestEndlessProgress wants a call to end although its agent always tells something.
 func TestEndlessProgress(t *testing.T) {
+	t.Parallel()
 	c := teller(t, func(s *session) (any, error) {
 		for {
 			time.Sleep(10 * time.Millisecond)
