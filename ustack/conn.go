@@ -246,29 +246,33 @@ func (c *TCPConn) SetUserTimeout(d time.Duration) error {
 	return c.do("set", func(int64) { c.tcp.SetUserTimeout(int64(d)) })
 }
 
-// do runs f with the shard in hand, unless the connection is gone.
+// do runs f with the shard in hand. A connection that has ended has nothing to be set
+// any more.
 func (c *TCPConn) do(op string, f func(now int64)) error {
-	err := net.ErrClosed
-	if !c.closed.Load() {
-		c.s.call(func(now int64) {
-			if c.gone {
-				return
-			}
-			err = nil
+	if c.closed.Load() {
+		return c.wrap(op, net.ErrClosed)
+	}
+	c.s.call(func(now int64) {
+		if !c.gone {
 			f(now)
 			c.s.finish(c, now)
-		})
-	}
-	return c.wrap(op, err)
+		}
+	})
+	return nil
 }
 
 // CloseWrite sends the end of the stream behind all that was written.
 func (c *TCPConn) CloseWrite() error {
 	c.snd.mu.Lock()
+	err := c.snd.err
+	if c.snd.shut {
+		err = nil
+	}
 	c.snd.shut = true
 	c.snd.mu.Unlock()
 	signal(c.snd.room)
-	return c.do("close", func(int64) { c.takeWritten() })
+	c.post()
+	return c.wrap("close", err)
 }
 
 // CloseRead makes Read return io.EOF; what arrives is dropped.
