@@ -2,12 +2,16 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stackmeter/stackmeter/internal/host"
 	"github.com/stackmeter/stackmeter/internal/knob"
+	"github.com/stackmeter/stackmeter/internal/load"
 	"github.com/stackmeter/stackmeter/internal/sysx"
 	"github.com/stackmeter/stackmeter/internal/trial"
 )
@@ -129,6 +133,40 @@ func (s *session) placeFlows(p Place, moved *scatterer) error {
 				return err
 			}
 			s.flowCPUs[i] = host.CPUs(p.Confine...)
+		}
+	}
+	return nil
+}
+
+// confirmPinned reads the affinity of the threads that the workers pinned: somebody may have
+// moved them since.
+func (s *session) confirmPinned() error {
+	slot := 0
+	seen := map[int]bool{}
+	for i := range s.spec.Flows {
+		f := &s.spec.Flows[i]
+		first := slot
+		slot += f.Flows()
+		want := s.spec.CPUs
+		if len(want) == 0 && s.spec.Model != load.Epoll && f.CPU >= 0 {
+			want = []int{f.CPU}
+		}
+		for k := first; k < slot && len(want) > 0; k++ {
+			tid := s.pool.Table.Slot(k).TID()
+			if seen[tid] {
+				continue
+			}
+			seen[tid] = true
+			got, err := sysx.Affinity(tid)
+			if errors.Is(err, unix.ESRCH) {
+				continue // it ended, which the table tells
+			}
+			if err != nil {
+				return err
+			}
+			if len(got) != 1 || !slices.Contains(want, got[0]) {
+				return &Error{Code: "not-in-force", Text: fmt.Sprintf("flow %d: its thread was pinned to one of the CPUs %v, the kernel has %v", f.ID+k-first, want, host.CPUList(got))}
+			}
 		}
 	}
 	return nil

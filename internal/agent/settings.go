@@ -136,7 +136,7 @@ func (s *session) restore() error {
 // force makes the trial an error.
 func (s *session) confirm(m *Measured) error {
 	if s.set == nil {
-		return nil
+		return s.confirmPinned()
 	}
 	if err := s.set.Verify(); err != nil {
 		return inForce(err)
