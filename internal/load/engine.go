@@ -105,6 +105,8 @@ type SocketInfo struct {
 	DeliveryRate       uint64 `json:"delivery_rate_bytes_per_second,omitempty"`
 	MaxSegmentBytes    uint32 `json:"max_segment_bytes,omitempty"`
 	Drops              uint64 `json:"drops,omitempty"` // packets, by the socket, its buffer being full; those that UDP_SEGMENT or GRO put together count as one
+	// DeferredAccept: the server of crr was not woken before the request had come (TCP_DEFER_ACCEPT).
+	DeferredAccept bool `json:"deferred_accept,omitempty"`
 	// ZeroCopySends counts sends that asked for zero copy, ZeroCopyCopied those that were
 	// copied all the same, as all are on loopback.
 	ZeroCopySends  uint64 `json:"zerocopy_sends,omitempty"`

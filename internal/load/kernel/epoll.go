@@ -24,6 +24,13 @@ type watched interface {
 	descriptor(want load.Wait) int
 }
 
+// shortLived is a transport whose connections are over soon. Each is watched once, by edges for
+// all there is to wait for, and never told anew: crr reads and writes until the kernel says EAGAIN.
+type shortLived interface {
+	// register reports whether the connection is not watched yet, and that it is now.
+	register() bool
+}
+
 func newPoller() (load.Poller, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -41,6 +48,14 @@ func (p *poller) Watch(i int, t load.Transport, want load.Wait) error {
 			op = unix.EPOLL_CTL_DEL
 		}
 		return failed(unix.EpollCtl(p.fd, op, t.(watched).descriptor(load.Acceptable), &e), unix.EEXIST, unix.ENOENT)
+	}
+	if c, ok := t.(shortLived); ok {
+		fd := t.(watched).descriptor(want)
+		if fd < 0 || want == 0 || !c.register() {
+			return nil // the kernel forgets a descriptor when it is closed
+		}
+		e.Events = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLET&0xffffffff
+		return failed(unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &e))
 	}
 	if want&load.Readable != 0 {
 		e.Events |= unix.EPOLLIN

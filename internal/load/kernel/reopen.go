@@ -21,9 +21,12 @@ type connector struct {
 	stream
 	flow       *load.FlowSpec
 	to         *rawAddress
+	local      *rawAddress // nil: any
 	options    []option
 	polled     bool
 	connecting bool
+	registered bool
+	closed     bool // the server has closed: the last receive call told so
 	ended      atomic.Bool
 	last       load.SocketInfo
 }
@@ -43,6 +46,14 @@ func newConnector(f *load.FlowSpec, remote address, o load.DialOptions) (*connec
 	if err := bindClient(fd, f); err != nil {
 		return nil, err
 	}
+	if f.Local.IsValid() && c.to.any.Addr.Family != unix.AF_UNIX && c.to.any.Addr.Family != unix.AF_VSOCK {
+		sa, err := sockaddr(f.Local)
+		if err != nil {
+			return nil, err
+		}
+		c.local = raw(sa)
+		c.options = append(c.options, number("IP_BIND_ADDRESS_NO_PORT", unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1))
+	}
 	c.last = info(fd)
 	c.flags = unix.MSG_WAITALL // until the server closes: the answer and the end in one call
 	if o.Polled {
@@ -55,7 +66,9 @@ func newConnector(f *load.FlowSpec, remote address, o load.DialOptions) (*connec
 // the flow was made; here they are only set.
 func (c *connector) Reopen() unix.Errno {
 	if c.connecting {
-		return c.connected()
+		// Whether it is, and with what error it is not, the next call tells.
+		c.connecting = false
+		return 0
 	}
 	c.Hangup()
 	if c.ended.Load() {
@@ -65,7 +78,7 @@ func (c *connector) Reopen() unix.Errno {
 	if errno != 0 {
 		return errno
 	}
-	c.fd = fd
+	c.fd, c.closed, c.registered = fd, false, false
 	for {
 		_, errno = sysx.Raw(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&c.to.any)), c.to.length, 0, 0, 0)
 		runtime.KeepAlive(c)
@@ -96,24 +109,26 @@ func (c *connector) socket() (int, unix.Errno) {
 			return none, errno
 		}
 	}
-	if err := bindClient(fd, c.flow); err != nil {
-		unix.Close(fd)
-		return none, unix.EADDRNOTAVAIL
+	if c.local != nil {
+		_, errno := sysx.Raw(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&c.local.any)), c.local.length, 0, 0, 0)
+		runtime.KeepAlive(c)
+		if errno != 0 {
+			unix.Close(fd)
+			return none, errno
+		}
 	}
 	return fd, 0
 }
 
-// connected reports whether the connection is made.
-func (c *connector) connected() unix.Errno {
-	v, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err != nil {
-		return unix.EBADF
+// Recv is given one byte more of room than the answer has. A blocking call returns when the
+// server has closed: less than was asked for is all there is, and the next call is saved.
+func (c *connector) Recv(b []byte) (int, unix.Errno) {
+	if c.closed {
+		return 0, 0
 	}
-	if v != 0 {
-		return unix.Errno(v)
-	}
-	c.connecting = false
-	return 0
+	n, errno := c.stream.Recv(b)
+	c.closed = !c.polled && n > 0 && n == len(b)-1 // less: a signal may have come between
+	return n, errno
 }
 
 // Hangup ends the connection.
@@ -134,9 +149,10 @@ func (c *connector) Abort() { c.ended.Store(true) }
 // acceptor is the server's end of crr: each Reopen accepts a connection.
 type acceptor struct {
 	stream
-	listener *listener
-	ended    atomic.Bool
-	last     load.SocketInfo
+	listener   *listener
+	registered bool
+	ended      atomic.Bool
+	last       load.SocketInfo
 	// patience is of each call, where accepted sockets do not inherit the listener's
 	// (none but TCP's do); nil elsewhere.
 	patience *option
@@ -148,8 +164,19 @@ type acceptor struct {
 // before it looks whether it is stopped.
 const acceptPatience = 100 * time.Millisecond
 
+// deferSeconds is how long the kernel keeps a connection back that says nothing
+// (TCP_DEFER_ACCEPT, tcp(7)).
+const deferSeconds = 1
+
 func newAcceptor(l *listener, o load.DialOptions) (*acceptor, error) {
 	a := &acceptor{stream: stream{fd: none}, listener: l, last: info(l.fd)}
+	if t := l.flow.Transport; t == "" || t == load.TCP {
+		o := number("TCP_DEFER_ACCEPT", unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferSeconds)
+		if err := o.establish(l.fd); err != nil {
+			return nil, err
+		}
+		a.last.DeferredAccept = true
+	}
 	if o.Polled {
 		a.flags = unix.MSG_DONTWAIT
 		if err := unix.SetNonblock(l.fd, true); err != nil {
@@ -164,6 +191,10 @@ func newAcceptor(l *listener, o load.DialOptions) (*acceptor, error) {
 	if t := l.flow.Transport; t != "" && t != load.TCP {
 		value := append([]byte(nil), unsafe.Slice((*byte)(unsafe.Pointer(&tv)), unsafe.Sizeof(tv))...)
 		a.patience = &option{level: unix.SOL_SOCKET, number: unix.SO_RCVTIMEO, value: value}
+		// Another thread may take the client between poll and accept.
+		if err := unix.SetNonblock(l.fd, true); err != nil {
+			return nil, fmt.Errorf("set O_NONBLOCK: %w", err)
+		}
 		a.poll, a.wait = &unix.PollFd{Fd: int32(l.fd), Events: unix.POLLIN}, &unix.Timespec{}
 	}
 	return a, nil
@@ -190,7 +221,7 @@ func (a *acceptor) Reopen() unix.Errno {
 		}
 		return errno
 	}
-	a.fd = fd
+	a.fd, a.registered = fd, false
 	if a.patience != nil {
 		return a.patience.set(fd)
 	}
@@ -225,4 +256,14 @@ func (a *acceptor) descriptor(want load.Wait) int {
 		return a.listener.fd
 	}
 	return a.fd
+}
+
+func (c *connector) register() bool { return first(&c.registered) }
+func (a *acceptor) register() bool  { return first(&a.registered) }
+
+// first sets what is not set and reports whether it was not.
+func first(b *bool) bool {
+	was := *b
+	*b = true
+	return !was
 }
