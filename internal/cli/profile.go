@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,7 +67,7 @@ doc/profile-stages.md.`,
 	fl := c.Flags()
 	fl.DurationVar(&f.duration, "duration", 10*time.Second, "of all passes together, at least 1s")
 	fl.IntVar(&f.frequency, "frequency", defaultFrequency, "samples per second and CPU, 1 to 10000")
-	fl.StringSliceVar(&f.passes, "passes", nil, "only these: light, sample, frame, flow, lock")
+	fl.StringSliceVar(&f.passes, "passes", nil, "only these: "+strings.Join(profile.Passes(), ", "))
 	fl.IntSliceVar(&f.pids, "pid", nil, "count bytes in the network namespaces of these processes only")
 	fl.StringVar(&f.with, "with", "", "the load: \"run ...\" with its arguments, or a `PLAN`")
 	fl.StringVar(&f.out, "out", "", "keep the profile in `DIR`: profile.json, .pb.gz, .folded and report.html")

@@ -32,8 +32,18 @@ type Diff struct {
 	Stages         []Change `json:"stages"`
 	Functions      []Change `json:"functions"` // largest change first
 	Counts         []Change `json:"counts"`    // per MB, not nanoseconds: events of the tree
-	CrossCPU       Change   `json:"cross_cpu_share_of_bytes"`
-	Notes          []string `json:"notes,omitempty"`
+	// Events are hardware events by function, per kilobyte: the paper's Table 2 itself, where
+	// there is a PMU.
+	Events   []EventDiff `json:"events,omitempty"`
+	CrossCPU Change      `json:"cross_cpu_share_of_bytes"`
+	Notes    []string    `json:"notes,omitempty"`
+}
+
+// EventDiff is what changed of one hardware event.
+type EventDiff struct {
+	Event     string   `json:"event"`
+	Title     string   `json:"title"`
+	Functions []Change `json:"functions"` // largest change first
 }
 
 // usable leaves out profiles without samples or bytes.
@@ -81,11 +91,37 @@ func Compare(before, after []*Profile) (*Diff, error) {
 			}
 		}
 	}
+	d.Events = eventDiffs(sides)
 	d.Stages, d.Functions, d.Counts = stages.changes(sides), functions.changes(sides), counts.changes(sides)
 	if w := d.Total.Shift; w != nil && w.Confidence < stats.DefaultConfidence {
 		d.Notes = append(d.Notes, fmt.Sprintf("%d and %d replicates give intervals of %.0f %% only: 4 on each side give 95 %%", d.BeforeProfiles, d.AfterProfiles, 100*w.Confidence))
 	}
 	return d, nil
+}
+
+// eventDiffs compares the events that the first profile of the first side has.
+func eventDiffs(sides [2][]*Profile) []EventDiff {
+	var out []EventDiff
+	for _, e := range sides[0][0].Events {
+		g := gathering{}
+		for i, side := range sides {
+			for j, p := range side {
+				for k := range p.Events {
+					x := &p.Events[k]
+					if x.Event.Name != e.Event.Name {
+						continue
+					}
+					for _, f := range x.ByFunction() {
+						if f.Samples > 0 {
+							g.put(i, j, len(side), f.Name, f.Stage, x.EventsPerKilobyte(f.Seconds))
+						}
+					}
+				}
+			}
+		}
+		out = append(out, EventDiff{e.Event.Name, e.Event.Title, g.changes(sides)})
+	}
+	return out
 }
 
 func crossShare(p *Profile) float64 {

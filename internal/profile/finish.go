@@ -30,6 +30,8 @@ func (s *session) finish(p *Profile) error {
 		case PassSample:
 			p.Sampling = s.samples.finish(s.options.Frequency)
 			p.Sampling.Bytes = x.Bytes
+		case PassEvents:
+			p.Events = s.finishEvents()
 		case PassLight:
 			p.Light = s.counts(PassLight)
 		case PassFrame:

@@ -29,6 +29,7 @@ type gathered struct {
 	cpuSource string
 	cpuExact  bool
 	wall      float64 // CPU seconds
+	bytes     uint64  // that IP received
 }
 
 type weighed struct {
@@ -134,7 +135,7 @@ func (t *table) of(name string) int {
 
 // finish names and classifies everything.
 func (g *gathered) finish(frequency int) *Sampling {
-	out := &Sampling{Frequency: frequency, Lost: g.lost, Throttled: g.throttled}
+	out := &Sampling{Frequency: frequency, Bytes: g.bytes, Lost: g.lost, Throttled: g.throttled}
 	functions := table{index: map[string]int{}}
 	classifier := stage.NewClassifier()
 	bySymbol := map[string]*Stack{} // stacks that differ in addresses only are one

@@ -19,6 +19,7 @@ import (
 	"github.com/stackmeter/stackmeter/internal/profile/count"
 	"github.com/stackmeter/stackmeter/internal/profile/flow"
 	"github.com/stackmeter/stackmeter/internal/profile/lock"
+	"github.com/stackmeter/stackmeter/internal/profile/pmu"
 	"github.com/stackmeter/stackmeter/internal/profile/stage"
 	"github.com/stackmeter/stackmeter/internal/stats"
 	"github.com/stackmeter/stackmeter/internal/trial"
@@ -36,6 +37,7 @@ const (
 	PassFrame  = "frame"
 	PassFlow   = "flow"
 	PassLock   = "lock"
+	PassEvents = "events"
 )
 
 // Profile is the record of one profile. It is plain data.
@@ -52,6 +54,7 @@ type Profile struct {
 	Passes []Pass            `json:"passes"`
 
 	Sampling *Sampling         `json:"sampling,omitempty"`
+	Events   []EventSampling   `json:"events,omitempty"` // hardware events, by function
 	Light    *Counted          `json:"light,omitempty"`
 	Frame    *Counted          `json:"frame,omitempty"`
 	Flows    []flow.Flow       `json:"flows,omitempty"` // most bytes first
@@ -112,8 +115,9 @@ type Agreement struct {
 
 // Sampling is the pass of samples.
 type Sampling struct {
-	Frequency int    `json:"frequency_hertz"` // per CPU
-	Samples   int    `json:"samples"`         // all but idle
+	Frequency int    `json:"frequency_hertz,omitempty"` // per CPU
+	Period    uint64 `json:"period,omitempty"`          // events a sample, of samples by an event
+	Samples   int    `json:"samples"`                   // all but idle
 	Kernel    int    `json:"kernel_samples"`
 	Idle      int    `json:"idle_samples"` // left out
 	Lost      uint64 `json:"lost_samples"`
@@ -125,6 +129,14 @@ type Sampling struct {
 	CPU       CPUTime  `json:"cpu"`
 	Functions []string `json:"functions"`
 	Stacks    []Stack  `json:"stacks"`
+}
+
+// EventSampling is samples by a hardware event: each stands for Period events. Its CPU
+// time is empty.
+type EventSampling struct {
+	Event   pmu.Event `json:"event"`
+	Seconds float64   `json:"seconds"`
+	Sampling
 }
 
 // CPUTime is CPU time summed over slices.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackmeter/stackmeter/internal/clock"
 	"github.com/stackmeter/stackmeter/internal/host"
+	"github.com/stackmeter/stackmeter/internal/profile/pmu"
 	"github.com/stackmeter/stackmeter/internal/profile/sample"
 	"github.com/stackmeter/stackmeter/internal/stats"
 )
@@ -26,7 +27,9 @@ type Options struct {
 	// in user mode, system calls and exceptions counts for stage.Stranger. nil: nobody is a
 	// stranger.
 	Load []int
-	Seed uint64 // of the slices' order; 0: drawn
+	// events stands in for the machine's hardware events.
+	events []pmu.Event
+	Seed   uint64 // of the slices' order; 0: drawn
 	// Until, where not nil, ends the profile early when it is closed: with what there is.
 	Until    <-chan struct{}
 	Progress func(done, total int, what string, left time.Duration)
@@ -44,6 +47,7 @@ var passes = []struct {
 	{PassFrame, 1},
 	{PassFlow, 1},
 	{PassLock, 1},
+	{PassEvents, 3},
 }
 
 // Passes lists the passes that may be asked for.

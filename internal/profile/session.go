@@ -34,6 +34,8 @@ type session struct {
 	locks   *lock.Tracer
 
 	samples gathered
+	events  []*eventSampler
+	turn    int                          // of the event whose slice is next
 	counted map[string]*count.Counts     // by pass, over its slices
 	grown   map[string]map[string]uint64 // by pass: the kernel's own counters
 	closed  bool
@@ -120,6 +122,8 @@ func (s *session) openPass(pass string) (err error) {
 		}
 	case PassLock:
 		s.locks, err = lock.Open()
+	case PassEvents:
+		return s.openEvents()
 	}
 	return err
 }
@@ -136,6 +140,8 @@ func (s *session) start(pass string) error {
 		return s.flows.Start()
 	case PassLock:
 		return s.locks.Start()
+	case PassEvents:
+		return s.events[s.turn].sampler.Start()
 	}
 	return nil
 }
@@ -152,6 +158,8 @@ func (s *session) stop(pass string) error {
 		return s.flows.Stop()
 	case PassLock:
 		return s.locks.Stop()
+	case PassEvents:
+		return s.stopEvent()
 	}
 	return nil
 }
@@ -197,6 +205,12 @@ func (s *session) account(pass string, begin, end edge) error {
 			return fmt.Errorf("CPU time of a slice: %w", err)
 		}
 		s.samples.addCPU(u)
+	case PassEvents:
+		e := s.events[s.turn]
+		e.seconds += float64(end.time-begin.time) / 1e9
+		if end.kernel.bytes > begin.kernel.bytes {
+			e.samples.bytes += end.kernel.bytes - begin.kernel.bytes
+		}
 	}
 	return nil
 }
@@ -213,6 +227,9 @@ func (s *session) close() error {
 	}
 	if s.sampler != nil {
 		errs = append(errs, s.sampler.Close())
+	}
+	for _, e := range s.events {
+		errs = append(errs, e.sampler.Close())
 	}
 	if s.counter != nil {
 		errs = append(errs, s.counter.Close())

@@ -51,7 +51,7 @@ func DiffTree(before, after []*Profile) *Node {
 
 // grow adds the stacks' time along their paths.
 func (s *Sampling) grow(root *Node, add func(*Node, float64)) {
-	per := s.secondsPerSample()
+	per := s.perSample()
 	for i := range s.Stacks {
 		x := &s.Stacks[i]
 		d := float64(x.Count) * per[x.CPU]

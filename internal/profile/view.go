@@ -7,7 +7,8 @@ import (
 	"github.com/stackmeter/stackmeter/internal/profile/stage"
 )
 
-// Part is the CPU time of a stage, context, function or process, over all CPUs.
+// Part is the CPU time of a stage, context, function or process, over all CPUs. Of samples
+// by an event, read events for seconds.
 type Part struct {
 	Name    string
 	Samples int
@@ -18,14 +19,19 @@ type Part struct {
 	Stage stage.Stage // of a function: the one that most of its time counts for
 }
 
-// secondsPerSample is the exact time in which each CPU was not halted, by its samples:
-// what a sample on it stands for. Without exact accounting it is the sampling period.
-func (s *Sampling) secondsPerSample() map[int]float64 {
+// perSample is what a sample on each CPU stands for: the exact time in which the CPU
+// was not halted, divided by its samples; or the period, of samples by an event.
+func (s *Sampling) perSample() map[int]float64 {
 	n := map[int]int{}
 	for i := range s.Stacks {
 		n[s.Stacks[i].CPU] += s.Stacks[i].Count
 	}
 	out := map[int]float64{}
+	for cpu := range n {
+		if s.Period > 0 {
+			out[cpu] = float64(s.Period)
+		}
+	}
 	for _, c := range s.CPU.PerCPU {
 		if n[c.CPU] > 0 {
 			out[c.CPU] = Busy(c) / float64(n[c.CPU])
@@ -54,7 +60,7 @@ func (s *Sampling) IdleSeconds() (sum float64) {
 // parts adds up stacks by a key.
 func (s *Sampling) parts(key func(*Stack) string) []Part {
 	byName := map[string]*Part{}
-	per := s.secondsPerSample()
+	per := s.perSample()
 	for i := range s.Stacks {
 		x := &s.Stacks[i]
 		p := byName[key(x)]
@@ -113,7 +119,7 @@ func (x *Stack) leaf() int {
 
 // ByFunction is the time by function, own time first.
 func (s *Sampling) ByFunction() []Part {
-	per := s.secondsPerSample()
+	per := s.perSample()
 	parts := make([]Part, len(s.Functions))
 	stages := make([]map[stage.Stage]float64, len(s.Functions))
 	for i := range parts {
@@ -159,6 +165,15 @@ func (s *Sampling) PerKilobyte(seconds float64) float64 {
 		return 0
 	}
 	return seconds * 1e9 / (float64(s.Bytes) / 1000)
+}
+
+// EventsPerKilobyte is events per kilobyte (1000 bytes) that IP received in the same
+// slices.
+func (s *Sampling) EventsPerKilobyte(events float64) float64 {
+	if s.Bytes == 0 {
+		return 0
+	}
+	return events / (float64(s.Bytes) / 1000)
 }
 
 // pass finds a pass by name.

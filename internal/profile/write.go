@@ -45,7 +45,7 @@ func (s *Sampling) WriteFolded(w io.Writer) error {
 // CPU time, with stage, context, CPU and command as labels (-tagfocus, -tagroot).
 func (p *Profile) WritePprof(w io.Writer) error {
 	s := p.Sampling
-	per := s.secondsPerSample()
+	per := s.perSample()
 	out := &pprof.Profile{
 		SampleType:    []*pprof.ValueType{{Type: "samples", Unit: "count"}, {Type: "cpu", Unit: "nanoseconds"}},
 		PeriodType:    &pprof.ValueType{Type: "cpu", Unit: "nanoseconds"},

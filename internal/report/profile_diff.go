@@ -62,7 +62,15 @@ func diffTables(d *profile.Diff) []*profileTable {
 	if d.CrossCPU.Before+d.CrossCPU.After > 0 {
 		counts.note("bytes whose softirq and reader ran on different CPUs: %.1f %% before, %.1f %% after", 100*d.CrossCPU.Before, 100*d.CrossCPU.After)
 	}
-	return []*profileTable{stages, functions, counts}
+	out := []*profileTable{stages, functions}
+	for _, e := range d.Events {
+		t := &profileTable{Name: e.Event, Title: e.Title + ", per kB", Left: 1, Head: diffHead("function")}
+		for _, c := range e.Functions[:min(topEvents, len(e.Functions))] {
+			diffRow(t, cut(c.Name, 40), c)
+		}
+		out = append(out, t)
+	}
+	return append(out, counts)
 }
 
 func diffHead(name string) []string {

@@ -42,6 +42,9 @@ func profileTables(x *profile.Profile) []*profileTable {
 	if x.Sampling != nil {
 		out = append(out, stageTable(x.Sampling), functionTable(x.Sampling))
 	}
+	for i := range x.Events {
+		out = append(out, eventTable(&x.Events[i]))
+	}
 	out = append(out, countTable(x), flowTable(x), lockTable(x))
 	return slices.DeleteFunc(out, func(t *profileTable) bool { return t == nil || len(t.Rows)+len(t.Notes) == 0 })
 }
@@ -139,6 +142,22 @@ func functionTable(s *profile.Sampling) *profileTable {
 			t.row(cut(f.Name, 40), unit.Percent(f.Seconds/busy), unit.Percent(f.Total/busy), nsPerKB(s, f.Seconds), string(f.Stage))
 		}
 	}
+	return t
+}
+
+// topEvents is how many functions each hardware event has.
+const topEvents = 12
+
+func eventTable(e *profile.EventSampling) *profileTable {
+	t := &profileTable{Name: e.Event.Name, Title: e.Event.Title, Left: 1}
+	t.Head = []string{"function", "samples", "share", "per kB", "stage"}
+	parts := e.ByFunction()
+	for _, f := range parts[:min(topEvents, len(parts))] {
+		if f.Samples > 0 {
+			t.row(cut(f.Name, 40), fmt.Sprint(f.Samples), share(f.Samples, e.Samples), ratio(e.EventsPerKilobyte(f.Seconds)), string(f.Stage))
+		}
+	}
+	t.note("%d samples of %d events each, %d of idle left out, %d lost (%s; %s)", e.Samples, e.Period, e.Idle, e.Lost, e.Event.Terms, e.Event.Source)
 	return t
 }
 
