@@ -31,6 +31,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/stackmeter/stackmeter/meter"
@@ -38,7 +39,7 @@ import (
 
 func main() {
 	meter.Dispatch()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	work := func() error { return run(ctx) }
 	if len(os.Args) == 3 && os.Args[1] == "meter" {
