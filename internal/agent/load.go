@@ -61,6 +61,12 @@ func (s *session) prepare(ctx context.Context, spec load.Spec) (Prepared, error)
 	if err := s.options.Limits.check(spec); err != nil {
 		return Prepared{}, err
 	}
+	for i := range spec.Flows {
+		// Whoever is on the network must not reach this machine's sockets through its agent.
+		if spec.Flows[i].Transport == load.Unix && !s.options.AllowSettings {
+			return Prepared{}, &Error{Code: "not-supported", Text: fmt.Sprintf("flows[%d].transport: this agent serves controllers elsewhere and opens no unix sockets for them: run both ends from their own machine", i)}
+		}
+	}
 	paced := s.options.Limits.pace(&spec)
 	pool, err := load.Start(ctx, spec)
 	if err != nil {

@@ -96,6 +96,7 @@ func TestBadRequests(t *testing.T) {
 	check("prepare", with(func(s *load.Spec) { s.Lifetime = 2 * load.MaxDuration }), "lifetime")
 	check("prepare", with(func(s *load.Spec) { s.Flows[1].MessageBytes = -1 }), "flows[1].message_bytes")
 	check("prepare", with(func(s *load.Spec) { s.Engine = "warp" }), "warp")
+	check("prepare", with(func(s *load.Spec) { s.Flows[1].Transport = load.Unix }), "flows[1].transport")
 
 	if _, err := r.Prepare(t.Context(), receiver); err != nil {
 		t.Fatal(err)
