@@ -101,7 +101,9 @@ func (f *fleet) result(m *measured, ends map[*station]map[int]load.End) *Result 
 	for _, w := range m.windows {
 		seconds += w.Seconds
 	}
-	r.Figures = f.figures(whole, seconds)
+	if r.Figures = f.figures(whole, seconds); len(whole) == 0 {
+		r.Figures = m.windows[0].Figures
+	}
 	r.LatencyHistogram = latencies(whole)
 	f.machines(r, m)
 	for _, s := range f.stations {

@@ -114,6 +114,7 @@ const (
 	unfairBelow = 0.5 // of the mean share
 	skewAbove   = time.Millisecond
 	shortBelow  = 0.98 // of the window that all hosts shared
+	strangersUp = 0.02 // of a machine's CPUs
 )
 
 // warn says what the figures hide.
@@ -152,6 +153,14 @@ func (f *fleet) warn(r *Result, m *measured, ends map[*station]map[int]load.End)
 	for i, at := range r.Machines {
 		if at.CPU.Online == 0 {
 			f.warnings.add("cpu-time", "no CPU time of machine %d (%s): no cost and no throughput scaled to CPU", i+1, strings.Join(at.Hosts, ", "))
+			continue
+		}
+		if all := float64(at.CPU.Online) * at.CPU.WindowSeconds; at.CPU.Groups["stranger"] > strangersUp*all {
+			who := ""
+			if len(at.CPU.Strangers) > 0 {
+				who = ", " + at.CPU.Strangers[0].Comm + " most"
+			}
+			f.warnings.add("strangers", "machine %d: processes that are no part of the run used %.1f %% of the CPUs%s: they took part of what was measured, and the cost has theirs in it", i+1, 100*at.CPU.Groups["stranger"]/all, who)
 		}
 	}
 }

@@ -84,10 +84,15 @@ func (f *fleet) window(ctx context.Context, m *measured) {
 	var mu sync.Mutex
 	groups, perFlow := f.groups(), f.perFlow()
 	_ = f.each(f.stations, func(s *station) error {
-		r, err := s.client.Measure(ctx, agent.Measure{
+		watched, alive, done := s.attended(ctx, c.Interval)
+		defer done()
+		r, err := s.client.Measure(watched, agent.Measure{
 			Window: load.Window{Open: s.there(at), Length: c.Duration, Interval: c.Interval, PerFlow: perFlow},
 			Groups: groups[s.machine], CPU: s.measures, Quiet: s.Flows > maxFlowRecords,
-		}, func(i agent.Interval) { live.take(s, i) })
+		}, func(i agent.Interval) {
+			alive()
+			live.take(s, i)
+		})
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
@@ -103,11 +108,12 @@ func (f *fleet) window(ctx context.Context, m *measured) {
 		}
 		return nil
 	})
-	if len(got) == 0 {
-		return
-	}
 	if m.opened == 0 {
 		m.opened, m.began = at, time.Now().Add(-time.Duration(clock.Now()-at))
+	}
+	if len(got) == 0 {
+		f.salvage(m, live.done())
+		return
 	}
 	w := Window{Start: float64(at-m.opened) / 1e9, Intervals: live.done(), Flows: f.flowIntervals(got)}
 	opened, closed, skew := common(f.stations, got)

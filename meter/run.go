@@ -73,8 +73,11 @@ func (f *fleet) run(ctx context.Context) (*Result, error) {
 	if len(m.windows) == 0 {
 		return nil, errors.Join(f.lost, context.Cause(ctx))
 	}
-	ends := f.stop(ctx)
-	f.drift(ctx)
+	var ends map[*station]map[int]load.End
+	if ctx.Err() == nil { // otherwise the calls that were cut off have ended the sessions
+		ends = f.stop(ctx)
+		f.drift(ctx)
+	}
 	r := f.result(m, ends)
 	if f.lost != nil {
 		r.Error = f.lost.Error()
