@@ -94,6 +94,7 @@ no hardware and touches nothing of the machine's own network.`,
 		Example: `  stackmeter study                 # three minutes, all questions in short
   stackmeter study affinity        # Table 1 of the paper, on this machine
   stackmeter study --list          # what else there is
+  stackmeter run tcp_rr            # make load and measure it, here or between hosts
   stackmeter cpucheck              # can this machine's CPU accounting be trusted?`,
 		SilenceUsage:               true,
 		SilenceErrors:              true,
@@ -104,7 +105,7 @@ no hardware and touches nothing of the machine's own network.`,
 		PersistentPreRunE: recoverFirst,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(newStudy(), newReport(), newExport(), newCPUCheck(), newCopy(), newProfile(), newRestore(), newServe(), newKeys(), newVersion())
+	root.AddCommand(newStudy(), newRun(), newReport(), newExport(), newCPUCheck(), newCopy(), newProfile(), newRestore(), newServe(), newKeys(), newVersion())
 	return root
 }
 
