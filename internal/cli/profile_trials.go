@@ -66,8 +66,9 @@ func tellProfiles(w io.Writer, d *result.Dir) error {
 	var errs []error
 	for _, p := range pairs {
 		diff, err := profile.Compare(p.Before, p.After)
-		if err != nil {
-			errs = append(errs, err)
+		if err != nil { // as where a user without rights has profiled
+			_, printErr := fmt.Fprintf(w, "\nprofiles of %s: %v\n", p.Names.Before, err)
+			errs = append(errs, printErr)
 			continue
 		}
 		if _, err := fmt.Fprintln(w); err != nil {

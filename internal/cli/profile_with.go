@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -112,6 +113,6 @@ func (f *profileFlags) profileCommand(ctx context.Context, o profile.Options, co
 	if failed != nil {
 		return nil, fmt.Errorf("%s: %w", command[0], failed)
 	}
-	p.Load = strings.Join(command, " ")
+	p.Load = strings.Join(append([]string{filepath.Base(command[0])}, command[1:]...), " ")
 	return p, nil
 }

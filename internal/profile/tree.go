@@ -100,12 +100,3 @@ func (n *Node) settle() {
 		c.settle()
 	}
 }
-
-// Depth is the number of levels.
-func (n *Node) Depth() int {
-	d := 0
-	for _, c := range n.Children {
-		d = max(d, c.Depth())
-	}
-	return d + 1
-}

@@ -41,17 +41,44 @@ func (f *flame) frames(n *profile.Node, x float64, depth int) float64 {
 	y := f.height - flameRow*float64(depth+1)
 	fmt.Fprintf(&f.sb, `<g data-x="%s" data-w="%s"><title>%s</title><rect x="%s" y="%s" width="%s" height="%s" %s/>`,
 		fine(x), fine(w), html.EscapeString(f.tip(n)), fine(x), num(y), fine(w), num(flameRow-1), f.style(n))
+	name, shown := shortName(n.Name), ""
 	if letters := int((w - 4) / flameLetter); letters >= 3 {
-		fmt.Fprintf(&f.sb, `<text x="%s" y="%s" data-n="%s">%s</text>`, fine(x+2), num(y+12), html.EscapeString(n.Name), html.EscapeString(cut(n.Name, letters)))
-	} else {
-		fmt.Fprintf(&f.sb, `<text x="%s" y="%s" data-n="%s"></text>`, fine(x+2), num(y+12), html.EscapeString(n.Name))
+		shown = cut(name, letters)
 	}
-	f.sb.WriteString("</g>\n")
+	fmt.Fprintf(&f.sb, `<text x="%s" y="%s" data-n="%s">%s</text></g>`+"\n", fine(x+2), num(y+12), html.EscapeString(name), html.EscapeString(shown))
 	at := x
 	for _, c := range n.Children {
 		at += f.frames(c, at, depth+1)
 	}
 	return w
+}
+
+// levels is how many levels of the tree are wide enough to be drawn.
+func (f *flame) levels(n *profile.Node) int {
+	if f.wide(n)/f.total*flameWidth < flameLeast {
+		return 0
+	}
+	d := 0
+	for _, c := range n.Children {
+		d = max(d, f.levels(c))
+	}
+	return d + 1
+}
+
+// draw draws the whole tree.
+func (f *flame) draw(root *profile.Node) {
+	if f.total > 0 {
+		f.height = flameRow * float64(f.levels(root))
+		f.frames(root, 0, 0)
+	}
+}
+
+// shortName is a function's name without the path of its Go package.
+func shortName(name string) string {
+	if i := strings.LastIndexByte(name, '/'); i > 0 && strings.Contains(name[i:], ".") {
+		return name[i+1:]
+	}
+	return name
 }
 
 func fine(v float64) string { return fmt.Sprintf("%.2f", v) }
@@ -70,7 +97,6 @@ func stageColor(s stage.Stage) string {
 // is seconds.
 func flameOf(root *profile.Node, name string) *flame {
 	f := &flame{total: root.Value, wide: func(n *profile.Node) float64 { return n.Value }}
-	f.height = flameRow * float64(root.Depth())
 	f.tip = func(n *profile.Node) string {
 		value := unit.Seconds(n.Value)
 		if name != "" {
@@ -79,9 +105,7 @@ func flameOf(root *profile.Node, name string) *flame {
 		return fmt.Sprintf("%s: %s, %s of busy time, mostly %s", n.Name, value, unit.Percent(n.Value/root.Value), n.Stage)
 	}
 	f.style = func(n *profile.Node) string { return `fill="` + stageColor(n.Stage) + `"` }
-	if root.Value > 0 {
-		f.frames(root, 0, 0)
-	}
+	f.draw(root)
 	return f
 }
 
@@ -103,7 +127,6 @@ func flameOfTwo(root *profile.Node) *flame {
 		return widths[n]
 	}
 	f.wide, f.total = wide, wide(root)
-	f.height = flameRow * float64(root.Depth())
 	f.tip = func(n *profile.Node) string {
 		return fmt.Sprintf("%s: %.2f ns/kB before, %.2f after (%+.2f)", n.Name, n.Before, n.Value, n.Value-n.Before)
 	}
@@ -115,9 +138,7 @@ func flameOfTwo(root *profile.Node) *flame {
 		}
 		return fmt.Sprintf(`fill="hsl(%d 75%% %.0f%%)"`, hue, 92-34*math.Abs(d))
 	}
-	if f.total > 0 {
-		f.frames(root, 0, 0)
-	}
+	f.draw(root)
 	return f
 }
 
