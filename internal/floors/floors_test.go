@@ -79,9 +79,8 @@ var rank = map[string]int{
 	"internal/tui":   500,
 	"internal/cli":   510,
 	"cmd/stackmeter": 520,
-	// outside the house: tests of its structure
-	"internal/floors": 900,
-	// for tests of documents alone
+	// outside the house: tests of its structure and of its documents
+	"internal/floors":   900,
 	"internal/fielddoc": 900,
 }
 
