@@ -15,13 +15,12 @@ import (
 // TCPConn is a TCP connection. It is a net.Conn, and has of net.TCPConn what
 // applications use of it.
 type TCPConn struct {
-	st            *Stack
-	s             *shard
-	key           flowKey
-	hop           *neighbour
-	local, remote *net.TCPAddr
-	listener      *Listener  // that it came by, until it was accepted
-	dialed        chan error // nil, or takes the outcome of an active open
+	st       *Stack
+	s        *shard
+	key      flowKey
+	hop      *neighbour
+	listener *Listener  // that it came by, until it was accepted
+	dialed   chan error // nil, or takes the outcome of an active open
 
 	// Of the shard.
 	tcp                  *tcp.Conn
@@ -54,7 +53,6 @@ var _ net.Conn = (*TCPConn)(nil)
 func (s *shard) newConn(k flowKey, l *Listener) *TCPConn {
 	c := &TCPConn{
 		st: s.st, s: s, key: k, listener: l, timerIndex: -1, arrived: -1,
-		local: tcpAddr(k.local, k.localPort), remote: tcpAddr(k.remote, k.remotePort),
 	}
 	if s.st.info.Link == LinkEthernet {
 		if _, via, err := s.st.source(k.remote); err == nil {
@@ -194,10 +192,10 @@ func (c *TCPConn) deliver(l *frame.List) bool {
 }
 
 // LocalAddr returns the address of this end, a *net.TCPAddr.
-func (c *TCPConn) LocalAddr() net.Addr { return c.local }
+func (c *TCPConn) LocalAddr() net.Addr { return tcpAddr(c.key.local, c.key.localPort) }
 
 // RemoteAddr returns the address of the other end, a *net.TCPAddr.
-func (c *TCPConn) RemoteAddr() net.Addr { return c.remote }
+func (c *TCPConn) RemoteAddr() net.Addr { return tcpAddr(c.key.remote, c.key.remotePort) }
 
 // SetDeadline sets both deadlines.
 func (c *TCPConn) SetDeadline(t time.Time) error {

@@ -63,13 +63,13 @@ func (st *Stack) dialTCP(ctx context.Context, network, address string) (*TCPConn
 		select {
 		case o := <-outcome:
 			if o == nil {
-				return fail(c.local, remote, err)
+				return fail(c.LocalAddr(), remote, err)
 			}
 		default:
 		}
 	}
 	if err != nil {
-		return fail(c.local, remote, err)
+		return fail(c.LocalAddr(), remote, err)
 	}
 	return c, nil
 }

@@ -30,7 +30,7 @@ func (c *TCPConn) wrap(op string, err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
-	return opError(op, c.local, c.remote, err)
+	return opError(op, c.LocalAddr(), c.RemoteAddr(), err)
 }
 
 func opError(op string, local, remote net.Addr, err error) error {

@@ -26,6 +26,9 @@ const (
 // bulkBytes is the size of a bunch of Bulk frames.
 const bulkBytes = 128 << 10
 
+// slabFrames is how many descriptions of frames are allocated at a time.
+const slabFrames = 64
+
 // Config describes a pool.
 type Config struct {
 	FrameSize int     // bytes of memory of each frame
@@ -45,6 +48,7 @@ type Pool struct {
 	cfg    Config
 	region []byte
 	free   []*Frame
+	slab   []Frame  // what fresh frames are described by
 	bulk   []*Frame // allocated in bulk, not handed out yet
 	fresh  int      // frames of the region that were handed out at least once
 	out    int      // frames handed out and not come back, as far as the owner knows
@@ -109,7 +113,7 @@ func (p *Pool) get() *Frame {
 		n = len(p.free)
 	}
 	if n == 0 {
-		return p.make()
+		return p.fetch()
 	}
 	f := p.free[n-1]
 	p.free = p.free[:n-1]
@@ -118,8 +122,8 @@ func (p *Pool) get() *Frame {
 	return f
 }
 
-// make comes by a frame that was not there before.
-func (p *Pool) make() *Frame {
+// fetch comes by a frame that was not there before.
+func (p *Pool) fetch() *Frame {
 	if p.out >= p.cfg.Limit {
 		return nil
 	}
@@ -131,7 +135,12 @@ func (p *Pool) make() *Frame {
 			return nil
 		}
 		at := p.fresh * size
-		f = &Frame{buf: p.region[at : at+size : at+size], home: p, at: at}
+		if len(p.slab) == 0 {
+			p.slab = make([]Frame, slabFrames)
+		}
+		f = &p.slab[0]
+		p.slab = p.slab[1:]
+		*f = Frame{buf: p.region[at : at+size : at+size], home: p, at: at}
 		p.fresh++
 	case Bulk:
 		if len(p.bulk) == 0 {

@@ -120,9 +120,6 @@ func (r *records) pop() {
 	r.hint = max(r.hint-1, 0)
 	if r.head == len(r.list) {
 		r.list, r.head = r.list[:0], 0
-		if cap(r.list) > 64 {
-			r.list = nil // a window that was large leaves nothing behind
-		}
 	}
 }
 

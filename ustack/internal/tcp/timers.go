@@ -103,6 +103,7 @@ func (c *Conn) keepAlive(now int64, o *Out) bool {
 		c.reset(now, o, ErrTimeout)
 		return false
 	}
+	c.recs.list = nil // a window that was large leaves nothing behind
 	t.keepSent++
 	t.keep = now + c.cfg.KeepInterval
 	c.Stats.KeepAlives++

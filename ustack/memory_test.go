@@ -1,0 +1,90 @@
+package ustack_test
+
+import (
+	"io"
+	"net"
+	"runtime"
+	"testing"
+
+	"github.com/stackmeter/stackmeter/ustack"
+	"github.com/stackmeter/stackmeter/ustack/device/pipe"
+)
+
+// TestSteadyStateAllocatesNothing moves 64 MiB and counts allocations.
+func TestSteadyStateAllocatesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector, which -short often comes with, allocates on its own")
+	}
+	a, b := pair(t, pipe.Config{})
+	c1, c2 := connect(t, a, b, hostB)
+	done := make(chan error, 1)
+	move := func(n int) {
+		go func() {
+			_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, io.LimitReader(struct{ io.Reader }{c2}, int64(n)), make([]byte, 64<<10))
+			done <- err
+		}()
+		buf := make([]byte, 64<<10)
+		for sent := 0; sent < n; sent += len(buf) {
+			if _, err := c1.Write(buf); err != nil {
+				t.Error(err)
+				break
+			}
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	move(64 << 20) // buffers grow to what they need
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	move(64 << 20)
+	runtime.ReadMemStats(&after)
+	if n := after.Mallocs - before.Mallocs; n > 200 {
+		t.Errorf("%d allocations, %d bytes, for 64 MiB", n, after.TotalAlloc-before.TotalAlloc)
+	}
+}
+
+// TestIdleConnections holds what an idle connection costs, beside its buffers, to 2 KiB
+// of heap.
+func TestIdleConnections(t *testing.T) {
+	n := 20_000
+	if testing.Short() {
+		n = 2000
+	}
+	a, b := pair(t, pipe.Config{Depth: 1 << 16}, func(c *ustack.Config) { c.TCP.Backlog = 1 << 16 })
+	l, err := b.Listen("tcp", ":1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	conns := make([]net.Conn, 0, 2*n)
+	one := make([]byte, 1)
+	for range n {
+		c, err := a.Dial(t.Context(), "tcp", hostB+":1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write(one); err != nil { // it was in use once
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(d, one); err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c, d)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	each := float64(after.HeapAlloc-before.HeapAlloc) / float64(2*n)
+	t.Logf("%.0f bytes of heap for each of %d ends", each, 2*n)
+	if each > 2048 {
+		t.Errorf("an idle connection holds %.0f bytes, more than 2048", each)
+	}
+	runtime.KeepAlive(conns)
+}
