@@ -41,6 +41,13 @@ type Listener interface {
 	Close()
 }
 
+// Adopter is a listener whose clients come to somebody else's port ([FlowSpec.SinglePort]).
+type Adopter interface {
+	// Adopt takes a connection over whose opening was read; where it fails, the caller
+	// still has it.
+	Adopt(fd int, opening []byte) error
+}
+
 // Transport is an open data connection.
 type Transport interface {
 	Conn

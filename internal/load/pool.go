@@ -36,6 +36,9 @@ type process struct {
 	enc     *json.Encoder
 	answers chan answer // closed when the worker is gone
 	reader  sync.WaitGroup
+	// Where data connections are handed over: the socket to do it, and whose they are.
+	handover *os.File
+	tokens   map[Token]bool
 }
 
 // Start starts the workers in the namespaces of the calling process and, on the
@@ -133,14 +136,28 @@ func startWorker(ctx context.Context, part part, table *Table) (*process, error)
 	cmd := selfexec.Command(ctx, WorkerRole,
 		"GOMAXPROCS="+strconv.Itoa(part.threads+spareProcessors), "GOGC=off", "GODEBUG=asyncpreemptoff=1")
 	cmd.ExtraFiles = []*os.File{theirs, table.file}
+	w := &process{cmd: cmd, control: ours, enc: json.NewEncoder(ours), answers: make(chan answer, 4)}
+	if singlePort(&part.prepare.Spec) {
+		here, there, err := handover()
+		if err != nil {
+			ours.Close()
+			return nil, err
+		}
+		defer there.Close()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, there)
+		w.handover, w.tokens = here, map[Token]bool{}
+		for i := range part.prepare.Spec.Flows {
+			w.tokens[part.prepare.Spec.Flows[i].Token] = true
+		}
+	}
 	cmd.Stderr = os.Stderr
 	// A terminal's Ctrl-C is for the controller alone, which stops the flows in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		ours.Close()
+		w.handover.Close() // of nil, an error and no more
 		return nil, fmt.Errorf("start a worker: %w", err)
 	}
-	w := &process{cmd: cmd, control: ours, enc: json.NewEncoder(ours), answers: make(chan answer, 4)}
 	w.reader.Add(1)
 	go w.read()
 	if err := w.enc.Encode(command{Prepare: &part.prepare}); err != nil {
@@ -165,6 +182,7 @@ func (w *process) read() {
 
 func (w *process) kill() {
 	w.control.Close() // the worker ends at the end of its control stream
+	w.handover.Close()
 	_ = w.cmd.Process.Kill()
 	_ = w.cmd.Wait()
 	for range w.answers { // let the reader go

@@ -9,6 +9,14 @@ import (
 // Token identifies a flow of a run on its data connection.
 type Token [16]byte
 
+// DataMagic is what a data connection to an agent's own port begins with, before the token
+// and the number of its flow. A record of TLS never does.
+const DataMagic = "SMDATA1\n"
+
+// DataPreambleBytes is how long the opening of such a connection is: magic, token, 4 bytes of the
+// flow's number.
+const DataPreambleBytes = len(DataMagic) + len(Token{}) + 4
+
 // NewToken returns an unguessable token.
 func NewToken() Token {
 	var t Token

@@ -16,8 +16,9 @@ const WorkerRole = "worker"
 
 // File descriptors that a worker inherits.
 const (
-	controlFD = 3
-	tableFD   = 4
+	controlFD  = 3
+	tableFD    = 4
+	handoverFD = 5 // of servers with a single port
 )
 
 // connectTimeout bounds the making of all data connections of one worker.
@@ -168,6 +169,9 @@ func (w *worker) ready(p prepare) (map[int]string, error) {
 		}
 		w.lis = append(w.lis, l)
 		addresses[p.Spec.Flows[i].ID] = l.Address()
+	}
+	if singlePort(&p.Spec) {
+		go w.adopt()
 	}
 	return addresses, nil
 }

@@ -1,6 +1,9 @@
 package kernel
 
 import (
+	"errors"
+	"io"
+	"net"
 	"net/netip"
 	"os"
 	"testing"
@@ -77,6 +80,9 @@ func try(t *testing.T, workload string, model load.Model, f load.FlowSpec, chang
 	to, err := server.Addresses(ctx)
 	if err != nil {
 		return r, err
+	}
+	if f.SinglePort {
+		to = map[int]string{f.ID: agentPort(t, server)}
 	}
 	client, err := start(load.Client, there)
 	if err != nil {
@@ -157,4 +163,49 @@ func skipIfNot(t *testing.T, err error) {
 	if host.IsNotSupported(err) {
 		t.Skip(err)
 	}
+}
+
+// agentPort is a port that hands connections over as an agent does.
+func agentPort(t *testing.T, p *load.Pool) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	t.Cleanup(func() {
+		l.Close()
+		<-done
+	})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			opening := make([]byte, load.DataPreambleBytes)
+			if _, err := io.ReadFull(conn, opening); err != nil {
+				t.Error(err)
+			}
+			raw, err := conn.(*net.TCPConn).SyscallConn()
+			if err == nil {
+				err = raw.Control(func(fd uintptr) {
+					opening[len(load.DataMagic)]++ // a stranger's token
+					if err := p.HandOver(int(fd), opening); !errors.Is(err, load.ErrNotAwaited) {
+						t.Errorf("a stranger's connection: %v", err)
+					}
+					opening[len(load.DataMagic)]--
+					if err := p.HandOver(int(fd), opening); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			conn.Close()
+		}
+	}()
+	return l.Addr().String()
 }

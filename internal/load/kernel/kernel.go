@@ -14,6 +14,9 @@ type Engine struct{}
 
 // Listen prepares the server's end.
 func (Engine) Listen(f *load.FlowSpec) (load.Listener, error) {
+	if f.SinglePort {
+		return adopt(f)
+	}
 	switch f.Transport {
 	case "", load.TCP, load.MPTCP, load.Unix, load.VSock:
 		return listen(f)

@@ -11,6 +11,9 @@ import (
 const preambleBytes = len(load.Token{}) + 4
 
 func preamble(f *load.FlowSpec, id int) []byte {
+	if f.SinglePort {
+		return binary.BigEndian.AppendUint32(append([]byte(load.DataMagic), f.Token[:]...), uint32(id))
+	}
 	return binary.BigEndian.AppendUint32(append([]byte(nil), f.Token[:]...), uint32(id))
 }
 

@@ -58,9 +58,6 @@ type guest struct {
 }
 
 func listenUDP(f *load.FlowSpec) (_ load.Listener, err error) {
-	if f.SinglePort {
-		return nil, fmt.Errorf("single_port: udp has no connections that an agent could hand over")
-	}
 	sa, _, err := own(f)
 	if err != nil {
 		return nil, err
