@@ -1,15 +1,10 @@
 package profile
 
 import (
-	"bufio"
 	"cmp"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/stackmeter/stackmeter/internal/profile/count"
 	"github.com/stackmeter/stackmeter/internal/profile/symbol"
@@ -97,23 +92,10 @@ func (s *session) counts(pass string) *Counted {
 	return out
 }
 
-// nicName is the name of a NIC of a namespace that is watched, by the list of
-// multicast groups (/proc/PID/net/igmp), which tells index and name of each with IPv4.
+// nicName is the name of a NIC of a namespace that is watched, "" where it is not known.
 func (m *meter) nicName(k count.NIC) string {
-	dir, ok := m.inNet[k.Netns]
-	if !ok || k.Index == 0 {
-		return ""
-	}
-	f, err := os.Open(filepath.Join(dir, "net", "igmp"))
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	sc := bufio.NewScanner(f)
-	for sc.Scan() {
-		if w := strings.Fields(sc.Text()); len(w) > 2 && w[0] == strconv.Itoa(int(k.Index)) && !strings.HasPrefix(sc.Text(), "\t") {
-			return strings.TrimSuffix(w[1], ":")
-		}
+	if n := m.inNet[k.Netns]; n != nil {
+		return n.nics[k.Index]
 	}
 	return ""
 }

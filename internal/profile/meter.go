@@ -2,6 +2,7 @@ package profile
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -14,11 +15,19 @@ import (
 	"github.com/stackmeter/stackmeter/internal/host"
 )
 
-// meter reads the kernel's own counters of some network namespaces, through one
-// process in each.
+// meter reads the kernel's own counters of some network namespaces. It holds their
+// files open: these stay readable when the process is gone through which they were found.
 type meter struct {
 	proc  string
-	inNet map[uint32]string // namespace's inode -> /proc/PID
+	inNet map[uint32]*namespace // by inode
+	buf   []byte
+}
+
+// namespace is the files of one network namespace.
+type namespace struct {
+	netstat *os.File
+	snmp6   *os.File          // nil: no IPv6
+	nics    map[uint32]string // by index, those with IPv4
 }
 
 // reading is the counters at one instant.
@@ -34,19 +43,19 @@ func allNamespaces(proc string) (*meter, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &meter{proc: proc, inNet: map[uint32]string{}}
+	m := &meter{proc: proc, inNet: map[uint32]*namespace{}}
+	m.add(filepath.Join(proc, "self"))
 	for _, e := range entries {
 		if _, err := strconv.Atoi(e.Name()); err == nil {
 			m.add(filepath.Join(proc, e.Name()))
 		}
 	}
-	m.add(filepath.Join(proc, "self")) // one that lives as long as this does
 	return m, nil
 }
 
 // namespacesOf is those of some processes.
 func namespacesOf(proc string, pids []int) (*meter, error) {
-	m := &meter{proc: proc, inNet: map[uint32]string{}}
+	m := &meter{proc: proc, inNet: map[uint32]*namespace{}}
 	for _, pid := range pids {
 		m.add(filepath.Join(proc, strconv.Itoa(pid)))
 	}
@@ -56,16 +65,39 @@ func namespacesOf(proc string, pids []int) (*meter, error) {
 	return m, nil
 }
 
+// add opens a process's namespace, unless it is known or the process is gone.
 func (m *meter) add(dir string) {
-	if ns, ok := namespaceOf(dir); ok {
-		m.inNet[ns] = dir
+	inode, ok := namespaceOf(dir)
+	if !ok || m.inNet[inode] != nil {
+		return
 	}
+	f, err := os.Open(filepath.Join(dir, "net", "netstat"))
+	if err != nil {
+		return
+	}
+	n := &namespace{netstat: f, nics: nicNames(dir)}
+	if f, err := os.Open(filepath.Join(dir, "net", "snmp6")); err == nil {
+		n.snmp6 = f
+	}
+	m.inNet[inode] = n
+}
+
+func (m *meter) close() error {
+	var errs []error
+	for _, n := range m.inNet {
+		errs = append(errs, n.netstat.Close())
+		if n.snmp6 != nil {
+			errs = append(errs, n.snmp6.Close())
+		}
+	}
+	m.inNet = nil
+	return errors.Join(errs...)
 }
 
 // has tells whether a process is in one of the namespaces.
 func (m *meter) has(pid int) bool {
-	ns, ok := namespaceOf(filepath.Join(m.proc, strconv.Itoa(pid)))
-	return ok && m.inNet[ns] != ""
+	inode, ok := namespaceOf(filepath.Join(m.proc, strconv.Itoa(pid)))
+	return ok && m.inNet[inode] != nil
 }
 
 func namespaceOf(dir string) (uint32, bool) {
@@ -77,46 +109,36 @@ func namespaceOf(dir string) (uint32, bool) {
 	return uint32(ns), err == nil
 }
 
-// read adds up all namespaces. One whose process is gone meanwhile is dropped: what it
-// carried is missing, so take processes that last.
+// read adds up all namespaces.
 func (m *meter) read() (reading, error) {
 	r := reading{}
-	for _, dir := range m.inNet {
-		n, err := ipBytes(dir)
-		if errors.Is(err, fs.ErrNotExist) || err != nil && strings.Contains(err.Error(), "invalid argument") {
-			continue
-		}
+	for _, n := range m.inNet {
+		b, err := m.bytes(n)
 		if err != nil {
 			return r, err
 		}
-		r.bytes += n
+		r.bytes += b
 	}
 	var err error
 	r.counters, err = machineCounters(m.proc)
 	return r, err
 }
 
-// ipBytes is what IPv4 and IPv6 received in a process's namespace: InOctets of
-// /proc/PID/net/netstat and Ip6InOctets of net/snmp6, after GRO and before delivery.
-func ipBytes(dir string) (uint64, error) {
-	f, err := os.Open(filepath.Join(dir, "net", "netstat"))
+// bytes is what IPv4 and IPv6 received in a namespace: InOctets of net/netstat and
+// Ip6InOctets of net/snmp6, after GRO and before delivery.
+func (m *meter) bytes(n *namespace) (uint64, error) {
+	text, err := m.again(n.netstat)
 	if err != nil {
 		return 0, err
 	}
-	v4, err := field(f, "IpExt:", "InOctets")
-	f.Close()
-	if err != nil {
+	v4, err := field(text, "IpExt:", "InOctets")
+	if err != nil || n.snmp6 == nil {
+		return v4, err
+	}
+	if text, err = m.again(n.snmp6); err != nil {
 		return 0, err
 	}
-	f, err = os.Open(filepath.Join(dir, "net", "snmp6"))
-	if errors.Is(err, fs.ErrNotExist) { // no IPv6
-		return v4, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	sc := bufio.NewScanner(f)
+	sc := bufio.NewScanner(text)
 	for sc.Scan() {
 		if w := strings.Fields(sc.Text()); len(w) == 2 && w[0] == "Ip6InOctets" {
 			v6, err := strconv.ParseUint(w[1], 10, 64)
@@ -124,6 +146,40 @@ func ipBytes(dir string) (uint64, error) {
 		}
 	}
 	return v4, sc.Err()
+}
+
+// again reads a file of procfs from its start, which has the kernel write it anew.
+func (m *meter) again(f *os.File) (io.Reader, error) {
+	if m.buf == nil {
+		m.buf = make([]byte, 256<<10)
+	}
+	n, err := f.ReadAt(m.buf, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return bytes.NewReader(m.buf[:n]), nil
+}
+
+// nicNames are the NICs of a process's namespace by the list of multicast groups
+// (net/igmp), which tells index and name of each with IPv4.
+func nicNames(dir string) map[uint32]string {
+	f, err := os.Open(filepath.Join(dir, "net", "igmp"))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	out := map[uint32]string{}
+	sc := bufio.NewScanner(f)
+	for sc.Scan() {
+		w := strings.Fields(sc.Text())
+		if len(w) < 3 || strings.HasPrefix(sc.Text(), "\t") {
+			continue // the heading, or a group
+		}
+		if index, err := strconv.ParseUint(w[0], 10, 32); err == nil {
+			out[uint32(index)] = strings.TrimSuffix(w[1], ":")
+		}
+	}
+	return out
 }
 
 // field finds a value in the pairs of lines of /proc/net/snmp and netstat.

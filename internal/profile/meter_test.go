@@ -1,7 +1,10 @@
 package profile
 
 import (
+	"bufio"
+	"errors"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 )
@@ -57,7 +60,7 @@ func TestMeterCountsOwnNamespaceOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for ns := range m.inNet {
-		if all.inNet[ns] == "" {
+		if all.inNet[ns] == nil {
 			t.Errorf("namespace %d is not among all: %v", ns, all.inNet)
 		}
 	}
@@ -66,5 +69,50 @@ func TestMeterCountsOwnNamespaceOnce(t *testing.T) {
 	}
 	if _, err := all.read(); err != nil {
 		t.Error(err)
+	}
+	if err := errors.Join(m.close(), all.close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestMeterOutlivesTheProcess reads a namespace through a process that is gone.
+func TestMeterOutlivesTheProcess(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: makes a network namespace")
+	}
+	c := exec.Command("unshare", "-n", "bash", "-c", "ip link set lo up && echo hello >/dev/udp/127.0.0.1/9 && echo ready && read x")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Skip(err)
+	}
+	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		t.Skip("no bash with /dev/udp, or no ip, in a namespace here")
+	}
+	m, err := namespacesOf("/proc", []int{c.Process.Pid})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.close()
+	before, err := m.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	_ = c.Wait()
+	after, err := m.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const datagram = 20 + 8 + 6
+	const refusal = 20 + 8 + datagram // ICMP: nobody listens
+	if before.bytes != datagram+refusal || after.bytes != before.bytes {
+		t.Errorf("%d bytes while it lived, %d after; want %d", before.bytes, after.bytes, datagram+refusal)
 	}
 }

@@ -222,6 +222,11 @@ func (s *session) close() error {
 	}
 	s.closed = true
 	var errs []error
+	for _, m := range []*meter{s.meter, s.samples.load} {
+		if m != nil {
+			errs = append(errs, m.close())
+		}
+	}
 	if s.cpu != nil {
 		errs = append(errs, s.cpu.Close())
 	}
