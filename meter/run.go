@@ -215,6 +215,9 @@ func (f *fleet) connect(ctx context.Context) error {
 		}
 		for id := p.id; id < p.id+f.config.Flows; id += portFlows {
 			to[connects][id] = accepts.addresses[id]
+			if f.config.SinglePort {
+				to[connects][id] = accepts.client.RemoteAddr().String()
+			}
 		}
 	}
 	return f.each(f.stations, func(s *station) error {

@@ -67,7 +67,10 @@ func (a *Listener) admit(ctx context.Context, g *guest, config *tls.Config) {
 	from := g.conn.RemoteAddr().String()
 	conn := tls.Server(g.conn, config)
 	defer conn.Close()
-	err := a.shake(ctx, g, conn)
+	data, err := a.data(ctx, g)
+	if err == nil && !data {
+		err = a.shake(ctx, g, conn)
+	}
 	if err != nil {
 		if a.lobby.leave(g) {
 			why := refusal(err)
@@ -75,6 +78,10 @@ func (a *Listener) admit(ctx context.Context, g *guest, config *tls.Config) {
 		} else {
 			a.refuse(causeCrowdedOut, "%s: refused: crowded out: it had not shown its credentials when newer connections came", from)
 		}
+		return
+	}
+	if data {
+		a.lobby.leave(g)
 		return
 	}
 	if name := peerName(conn.ConnectionState()); name != "" {

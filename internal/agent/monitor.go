@@ -24,6 +24,7 @@ type monitor struct {
 	phase   phase       // of the load, "" where there is none
 	spec    load.Spec   // of the load
 	table   *load.Table // of the load; nil where there is none
+	pool    *load.Pool  // of the load, for its data connections
 	carried load.Tally  // by loads that are over
 	ended   string      // how far the session came, once it has ended
 }
@@ -56,7 +57,7 @@ func (m *monitor) answered(s *session) {
 	defer m.mu.Unlock()
 	m.method = ""
 	if s.pool != nil {
-		m.phase, m.spec, m.table = s.phase, s.spec, s.pool.Table
+		m.phase, m.spec, m.table, m.pool = s.phase, s.spec, s.pool.Table, s.pool
 	}
 }
 
@@ -72,7 +73,7 @@ func (m *monitor) letGo() {
 			m.carried.Add(m.table.Slot(i).Read())
 		}
 	}
-	m.phase, m.spec, m.table = "", load.Spec{}, nil
+	m.phase, m.spec, m.table, m.pool = "", load.Spec{}, nil, nil
 }
 
 // who names the session to others.

@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/stackmeter/stackmeter/internal/load"
 )
 
 // Why a connection was refused. The words are values of a label in metrics.
@@ -31,7 +33,7 @@ func refusal(err error) string {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err):
 		return causeSilent
-	case errors.Is(err, errWrongKey), errors.As(err, &verify), errors.As(err, &authority), errors.As(err, &invalid):
+	case errors.Is(err, errWrongKey), errors.Is(err, load.ErrNotAwaited), errors.As(err, &verify), errors.As(err, &authority), errors.As(err, &invalid):
 		return causeCredentials
 	case errors.As(err, &op) && op.Op == "remote error": // an alert: the other end does not like ours
 		return causeCredentials

@@ -21,6 +21,32 @@ type adopted struct {
 
 type adoptee struct{ fd, id int }
 
+// taken is the byte by which a client learns that its connection has reached the worker. Without
+// it one client could have more of them on the way than an agent lets strangers have.
+const taken = 1
+
+// awaitTaken is the client's side of it.
+func awaitTaken(fd int, timeout time.Duration) error {
+	polled := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for deadline := time.Now().Add(timeout); ; {
+		n, err := unix.Poll(polled, int(max(0, time.Until(deadline)).Milliseconds()))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("the agent's port took the connection for no flow within %v", timeout)
+		}
+		b := make([]byte, 1)
+		if n, err := unix.Read(fd, b); err != nil || n != 1 || b[0] != taken {
+			return fmt.Errorf("the agent's port hung up: no flow awaits the connection there (%v)", err)
+		}
+		return nil
+	}
+}
+
 // handedOver is the address of such a server: the controller knows the agent's.
 const handedOver = "agent"
 
@@ -47,7 +73,8 @@ func (a *adopted) Adopt(fd int, opening []byte) error {
 	default:
 		select {
 		case a.come <- adoptee{fd, id}:
-			return nil
+			_, err := unix.Write(fd, []byte{taken}) // one byte always fits
+			return err
 		default:
 		}
 	}

@@ -53,9 +53,13 @@ func TestAdopt(t *testing.T) {
 	if err := a.Adopt(pair[0], good); !errors.Is(err, load.ErrNotAwaited) {
 		t.Errorf("a second connection of the one flow: %v", err)
 	}
+	b := make([]byte, 1)
+	if n, err := unix.Read(pair[1], b); n != 1 || err != nil || b[0] != taken {
+		t.Errorf("the client was told %v (%v)", b[:n], err)
+	}
 	a.Close() // and what nobody accepted
 	_ = unix.SetsockoptTimeval(pair[1], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1})
-	if n, err := unix.Read(pair[1], make([]byte, 1)); n != 0 || err != nil {
+	if n, err := unix.Read(pair[1], b); n != 0 || err != nil {
 		t.Errorf("the connection is still there: %v", err)
 	}
 	if _, _, err := a.Accept(load.DialOptions{Timeout: time.Millisecond}); err == nil {

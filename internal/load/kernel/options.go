@@ -100,6 +100,11 @@ func (o *option) set(fd int) unix.Errno {
 
 // establish sets the option and reads it back: one that is not in force is an error.
 func (o *option) establish(fd int) error {
+	if o.least == 0 { // some can't be set any more once there is a connection
+		if _, ok := o.inForce(fd); ok {
+			return nil
+		}
+	}
 	if errno := o.set(fd); errno != 0 {
 		return fmt.Errorf("%s: %w%s", o.name, errno, o.mend)
 	}

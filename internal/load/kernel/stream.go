@@ -91,6 +91,11 @@ func open(fd int, f *load.FlowSpec, id int, remote address, o load.DialOptions) 
 	if n, err := unix.Write(fd, p); err != nil || n != len(p) {
 		return nil, fmt.Errorf("send the token: %w", err)
 	}
+	if f.SinglePort {
+		if err := awaitTaken(fd, o.Timeout); err != nil {
+			return nil, err
+		}
+	}
 	return newStream(fd, f, o)
 }
 
