@@ -41,6 +41,7 @@ type TCPConn struct {
 
 	readMu       sync.Mutex // one reader at a time
 	held         frame.List // bytes that the reader has taken and not passed on
+	spare        []unsummed // memory for the next segments that are left to the reader
 	readDeadline deadline
 
 	writeMu       sync.Mutex // one writer at a time
@@ -86,6 +87,7 @@ func (s *shard) end(c *TCPConn, err error) {
 	c.gone = true
 	s.tcpDone.Add(&c.tcp.Stats)
 	s.unschedule(c)
+	s.dropFolded(c)
 	delete(s.flows, c.key)
 	if len(s.st.shards) > 1 {
 		s.st.flows.Delete(c.key)
@@ -155,7 +157,10 @@ func (s *shard) takeMail(now int64) {
 		next := c.next
 		c.next = nil
 		c.posted.Store(false) // before looking: what comes from now on is posted again
-		if !c.gone {
+		if c.gone {
+			s.dropFolded(c) // the reader may have given something back since
+		} else {
+			s.takeFolded(c, now)
 			c.takeWritten()
 			s.finish(c, now)
 		}
@@ -293,6 +298,7 @@ func (c *TCPConn) close(how func(now int64)) error {
 	}
 	c.s.call(func(now int64) {
 		if !c.gone {
+			c.s.takeFolded(c, now)
 			c.takeWritten()
 			c.takeConsumed(now)
 			how(now)

@@ -21,6 +21,8 @@ const (
 	txNoFrame
 	txNoNeighbour
 	strays
+	folded
+	rxBehind
 	activeOpens
 	passiveOpens
 	attemptFails
@@ -52,7 +54,7 @@ type counters [int(countersN) + int(wire.Faults)]uint64
 var counterNames = [countersN]string{
 	rxFrames: "IpInReceives", rxNoFrame: "UstackInNoFrame", rxNotForUs: "IpInAddrErrors", rxProtocol: "IpInUnknownProtos",
 	txFrames: "IpOutRequests", txDropped: "IpOutDiscards", txErrors: "UstackOutErrors",
-	txNoFrame: "UstackOutNoFrame", txNoNeighbour: "IpOutNoRoutes", strays: "UstackHandedOver",
+	txNoFrame: "UstackOutNoFrame", txNoNeighbour: "IpOutNoRoutes", strays: "UstackHandedOver", folded: "UstackInFolded", rxBehind: "UstackInBehind",
 	activeOpens: "TcpActiveOpens", passiveOpens: "TcpPassiveOpens", attemptFails: "TcpAttemptFails", estabResets: "TcpEstabResets",
 	inSegs: "TcpInSegs", inMerged: "UstackInMerged", outSegs: "TcpOutSegs", outRsts: "TcpOutRsts",
 	listenOverflows: "TcpExtListenOverflows", timeWaitOverflow: "TcpExtTCPTimeWaitOverflow",

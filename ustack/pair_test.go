@@ -8,6 +8,7 @@ import (
 
 	"github.com/stackmeter/stackmeter/ustack"
 	"github.com/stackmeter/stackmeter/ustack/device/pipe"
+	"github.com/stackmeter/stackmeter/ustack/frame"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -60,4 +61,16 @@ var pipes = map[string]pipe.Config{
 	"segments":    {SegmentSize: 61440},
 	"segments-l2": {SegmentSize: 61440, Link: ustack.LinkEthernet},
 	"queues":      {Queues: 2},
+}
+
+// techniques are switches that all conversations must work with.
+var techniques = map[string]ustack.Techniques{
+	"default":    {},
+	"one-by-one": {Gather: 1},
+	"in-reader":  {Checksum: ustack.InReader},
+	"bulk":       {Buffers: frame.Bulk},
+	"single":     {Buffers: frame.Single},
+	"own-thread": {LockThread: true},
+	"paper":      {Gather: 1, Buffers: frame.Single, Copy: "memmove"},
+	"rep-movsb":  {Copy: "rep-movsb"},
 }

@@ -18,6 +18,7 @@ type receiveQueue struct {
 	err     error // instead of io.EOF
 	waiting bool
 	ready   chan struct{}
+	folding folding
 }
 
 // put appends bytes, and their end, and reports whether it woke a reader.
@@ -65,47 +66,49 @@ func (q *receiveQueue) close() {
 }
 
 // take moves all bytes to l. If there are none it returns why: io.EOF, an error, or nil
-// if the reader must wait.
-func (q *receiveQueue) take(l *frame.List) error {
+// if the reader must wait. With fold it returns true if there are segments whose bytes
+// the reader is to sum itself; they come behind all others.
+func (q *receiveQueue) take(l *frame.List, fold bool) (bool, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
 	case q.list.Head != nil:
 		l.Join(&q.list)
+	case fold && len(q.folding.left) > 0:
+		return true, nil
 	case q.err != nil:
-		return q.err
+		return false, q.err
 	case q.ended:
-		return io.EOF
+		return false, io.EOF
 	default:
-		q.waiting = true
+		q.waiting, q.folding.present = true, fold
 	}
-	return nil
+	return false, nil
 }
 
-// fill waits until the reader holds bytes. c.readMu is held.
-func (c *TCPConn) fill() error {
+// fill waits until the reader holds bytes, or, with fold, there are segments to sum,
+// for which it returns true. c.readMu is held.
+func (c *TCPConn) fill(fold bool) (bool, error) {
 	for {
 		if c.closed.Load() {
 			c.dropHeld()
-			return net.ErrClosed
+			return false, net.ErrClosed
 		}
 		if c.readDeadline.passed.Load() {
-			return os.ErrDeadlineExceeded
+			return false, os.ErrDeadlineExceeded
 		}
 		if c.held.Head != nil {
-			return nil
+			return false, nil
 		}
-		if err := c.rx.take(&c.held); err != nil {
-			return err
+		folded, err := c.rx.take(&c.held, fold)
+		if err != nil || folded {
+			return folded, err
 		}
 		if c.held.Head != nil {
 			continue
 		}
-		if c.consumed.Load() > 0 {
-			// It waits for bytes that the peer may hold back for want of window.
-			if c.consumed.Load() >= c.tellAt.Load()/2 {
-				c.post()
-			}
+		if n := c.consumed.Load(); n > 0 && n >= c.tellAt.Load()/2 {
+			c.post() // the peer may wait for window
 		}
 		select {
 		case <-c.rx.ready:
@@ -121,8 +124,18 @@ func (c *TCPConn) Read(b []byte) (int, error) {
 	}
 	c.readMu.Lock()
 	defer c.doneReading()
-	if err := c.fill(); err != nil {
-		return 0, c.wrap("read", err)
+	fold := c.st.cfg.Techniques.Checksum == InReader
+	for {
+		folded, err := c.fill(fold)
+		if err != nil {
+			return 0, c.wrap("read", err)
+		}
+		if !folded {
+			break
+		}
+		if n := c.foldInto(b); n > 0 {
+			return n, nil
+		}
 	}
 	n := 0
 	var done frame.List
@@ -145,6 +158,7 @@ func (c *TCPConn) doneReading() {
 	if c.closed.Load() {
 		c.dropHeld()
 	}
+	c.leaveFolding()
 	c.readMu.Unlock()
 }
 
@@ -168,7 +182,7 @@ func (c *TCPConn) WriteTo(w io.Writer) (int64, error) {
 	defer c.doneReading()
 	var sum int64
 	for {
-		err := c.fill()
+		_, err := c.fill(false)
 		if err == io.EOF {
 			return sum, nil
 		}

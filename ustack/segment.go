@@ -23,35 +23,44 @@ func (s *shard) segment(f *frame.Frame, ip *wire.IP, now int64) {
 		s.reject(f, fault)
 		return
 	}
-	if !verified(f, ip) {
-		s.reject(f, wire.TCPChecksum)
-		return
-	}
 	k := flowKey{local: ip.Dst, remote: ip.Src, localPort: h.DstPort, remotePort: h.SrcPort}
 	c := s.last
 	if c == nil || c.key != k {
 		c = s.flows[k]
+	}
+	if c != nil && s.st.cfg.Techniques.Checksum == InReader {
+		s.last = c
+		if s.leave(c, f, ip, &h) {
+			return
+		}
+	}
+	if !verified(f, ip) {
+		s.reject(f, wire.TCPChecksum)
+		return
 	}
 	if c == nil {
 		s.stranger(f, ip, &h, &k, now)
 		return
 	}
 	s.last = c
-	s.gather(c, f, ip, &h)
+	if !s.regain(c) {
+		s.queueBehind(c, f, &h)
+		return
+	}
+	f.TrimFront(h.HeaderLen)
+	s.gatherPayload(c, f, ip.TOS&wire.ECNMask == wire.CE, &h)
 	if s.st.cfg.Techniques.Gather == 1 {
 		s.processTouched(now)
 	}
 }
 
-// gather adds a segment to those of c in this bunch.
-func (s *shard) gather(c *TCPConn, f *frame.Frame, ip *wire.IP, h *wire.TCP) {
-	f.TrimFront(h.HeaderLen)
+// gatherPayload adds a segment, whose payload is f, to those of c in this bunch.
+func (s *shard) gatherPayload(c *TCPConn, f *frame.Frame, ce bool, h *wire.TCP) {
 	f.Seq = h.Seq
 	if h.Flags&wire.SYN != 0 {
 		f.Seq++
 	}
-	n, ce := f.Len(), ip.TOS&wire.ECNMask == wire.CE
-	count := 1
+	n, count := f.Len(), 1
 	if size := int(f.Offload.SegmentSize); f.Offload.Segmentation != frame.SegmentNone && size > 0 {
 		count = (n + size - 1) / size
 	}
@@ -99,22 +108,30 @@ func (a *arrival) continuedBy(h *wire.TCP, n int, ce bool) bool {
 func (s *shard) processTouched(now int64) {
 	for i, c := range s.touched {
 		s.touched[i] = nil
-		for j := c.arrived; j >= 0; {
-			a := &s.arrivals[j]
-			a.seg.Options = &a.options
-			c.tcp.Arrive(now, &a.seg, &s.out)
-			if s.out.Events&(tcp.Reuse|tcp.ResetSender) != 0 {
-				s.special(c, a, now)
-			}
-			j = a.next
-		}
-		c.arrived = -1
+		s.arriveAll(c, now)
 		s.finish(c, now)
 	}
 	s.touched = s.touched[:0]
 	clear(s.arrivals)
 	s.arrivals = s.arrivals[:0]
 	s.last = nil
+}
+
+// arriveAll gives TCP what the bunch had for a connection.
+func (s *shard) arriveAll(c *TCPConn, now int64) {
+	for j := c.arrived; j >= 0; {
+		a := &s.arrivals[j]
+		a.seg.Options = &a.options
+		c.tcp.Arrive(now, &a.seg, &s.out)
+		if s.out.Events&(tcp.Reuse|tcp.ResetSender) != 0 {
+			s.special(c, a, now)
+		}
+		j = a.next
+	}
+	c.arrived = -1
+	if s.st.cfg.Techniques.Checksum == InReader {
+		s.skim(c, &s.out, now)
+	}
 }
 
 // special does what a segment asks for that the connection cannot do itself.

@@ -14,6 +14,10 @@ type Techniques struct {
 	// before TCP sees them. 1 hands up each on its own; 0: 64.
 	Gather int
 
+	// Checksum says when the checksums of TCP segments are verified that the device
+	// has not verified.
+	Checksum Checksum
+
 	// Copy names the routine of package memcopy that moves bytes between frames and
 	// the application; "": the best for the length.
 	Copy string
@@ -25,6 +29,19 @@ type Techniques struct {
 	// Otherwise a goroutine that it wakes may run on the same thread next.
 	LockThread bool
 }
+
+// Checksum says when checksums are verified: the paper's section 2.3.
+type Checksum uint8
+
+// Times to verify.
+const (
+	// OnArrival verifies in a pass of its own, before TCP sees the segment.
+	OnArrival Checksum = iota
+	// InReader verifies while copying to the reader's buffer, where a reader waits;
+	// else as OnArrival. The copy is then that of memcopy's best fused routine, and
+	// not the one that Copy names.
+	InReader
+)
 
 // gatherDefault is enough to spread the cost of system calls and small enough for the
 // frames of a bunch to stay in the caches.

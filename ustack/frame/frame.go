@@ -15,6 +15,8 @@ type Frame struct {
 	Next *Frame
 	// Seq is for the holder: TCP keeps the sequence number of the first byte here.
 	Seq uint32
+	// Taken is for the holder too: the application has the bytes already.
+	Taken bool
 
 	Offload Offload
 
@@ -88,7 +90,7 @@ func (f *Frame) Reset(headroom int) {
 		panic(fmt.Sprintf("frame: headroom of %d bytes in a frame of %d", headroom, len(f.buf)))
 	}
 	f.off, f.end = int32(headroom), int32(headroom)
-	f.Offload = Offload{}
+	f.Offload, f.Taken = Offload{}, false
 }
 
 // Prepend makes the packet n bytes longer at its front and returns these bytes, not

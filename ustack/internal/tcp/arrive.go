@@ -33,6 +33,19 @@ func (c *Conn) predicted(s *Segment) bool {
 		leq(s.Ack, c.nxt)
 }
 
+// Expected returns the sequence number of the next byte from the peer.
+func (c *Conn) Expected() uint32 { return c.rnxt }
+
+// Plain reports whether a segment that ends before end, and follows all that came
+// before it, would be just the next bytes: nothing is lost by looking at it a little
+// later.
+func (c *Conn) Plain(flags uint8, end, ack uint32, o *wire.TCPOptions) bool {
+	return c.state == Established && flags&^wire.PSH == wire.ACK && leq(end, c.edge) &&
+		o.Blocks == 0 && c.ooo.frames.N == 0 && !c.finSeen && !c.rcvClosed &&
+		c.loss.phase == open && c.recs.sacked == 0 && leq(ack, c.nxt) &&
+		o.Timestamps == c.timestamps && (!c.timestamps || geq(o.TSVal, c.tsRecent))
+}
+
 // fast is Arrive for what was predicted.
 func (c *Conn) fast(now int64, s *Segment, o *Out) {
 	if c.timestamps && leq(s.Seq, c.lastAck) {
