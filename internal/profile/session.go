@@ -172,8 +172,7 @@ type edge struct {
 	cpu    cpu.Mark      // in the pass of samples
 }
 
-// edge reads what the pass needs. The kernel's own counters and the programs' are
-// read one after the other without a pause.
+// edge reads what the pass needs.
 func (s *session) edge(pass string) (e edge, err error) {
 	if pass == PassSample {
 		if e.cpu, err = s.cpu.Mark(); err != nil {
@@ -185,9 +184,24 @@ func (s *session) edge(pass string) (e edge, err error) {
 		return e, err
 	}
 	if pass == PassLight || pass == PassFrame {
-		e.counts, err = s.counter.Read()
+		return e, s.bracket(&e)
 	}
-	return e, err
+	return e, nil
+}
+
+// bracket reads the programs' counters between two readings of the kernel's, and takes
+// the mean of these: reading takes long enough to matter.
+func (s *session) bracket(e *edge) (err error) {
+	if e.counts, err = s.counter.Read(); err != nil {
+		return err
+	}
+	after, err := machineCounters(s.meter.proc)
+	for name, n := range after {
+		if before := e.kernel.counters[name]; n >= before {
+			e.kernel.counters[name] = before + (n-before)/2
+		}
+	}
+	return err
 }
 
 // account adds a slice to its pass.

@@ -174,6 +174,24 @@ func (s *Set) Detach() error {
 	return errors.Join(errs...)
 }
 
+// Cost is what a program used by the kernel's own count (kernel.bpf_stats_enabled).
+type Cost struct {
+	Runs, Nanoseconds uint64
+}
+
+// Cost by program since loading, as far as counting was on.
+func (s *Set) Cost() (map[string]Cost, error) {
+	out := map[string]Cost{}
+	for name, p := range s.programs {
+		st, err := p.Stats()
+		if err != nil {
+			return nil, fmt.Errorf("run time of %s: %w", name, err)
+		}
+		out[name] = Cost{st.RunCount, uint64(st.Runtime)}
+	}
+	return out, nil
+}
+
 // Missing says what was left out.
 func (s *Set) Missing() []Missing { return s.missing }
 

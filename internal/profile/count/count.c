@@ -220,20 +220,30 @@ int light_ipi_send_cpu(void *ctx)
 SEC("tp_btf/sched_switch")
 int BPF_PROG(light_sched_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
-	add(SWITCH, 1);
+	__u32 zero = 0;
+	struct counts *c = bpf_map_lookup_elem(&counters, &zero);
+
+	if (!c)
+		return 0;
+	c->n[SWITCH]++;
 	if (!next->pid)
-		add(SWITCH_TO_IDLE, 1);
+		c->n[SWITCH_TO_IDLE]++;
 	else if (preempt)
-		add(SWITCH_PREEMPTED, 1);
+		c->n[SWITCH_PREEMPTED]++;
 	return 0;
 }
 
 SEC("tp_btf/sched_wakeup")
 int BPF_PROG(light_sched_wakeup, struct task_struct *p)
 {
-	add(WAKEUP, 1);
+	__u32 zero = 0;
+	struct counts *c = bpf_map_lookup_elem(&counters, &zero);
+
+	if (!c)
+		return 0;
+	c->n[WAKEUP]++;
 	if (p->wake_cpu != bpf_get_smp_processor_id())
-		add(WAKEUP_REMOTE, 1);
+		c->n[WAKEUP_REMOTE]++;
 	return 0;
 }
 
@@ -350,10 +360,15 @@ static __always_inline bool remote(const struct sk_buff *skb)
 SEC("tp_btf/skb_copy_datagram_iovec")
 int BPF_PROG(frame_skb_copy_datagram_iovec, const struct sk_buff *skb, int len)
 {
-	add(COPY_TO_USER, 1);
-	add(COPY_TO_USER_BYTES, len);
+	__u32 zero = 0;
+	struct counts *c = bpf_map_lookup_elem(&counters, &zero);
+
+	if (!c)
+		return 0;
+	c->n[COPY_TO_USER]++;
+	c->n[COPY_TO_USER_BYTES] += len;
 	if (remote(skb))
-		add(COPY_REMOTE_BYTES, len);
+		c->n[COPY_REMOTE_BYTES] += len;
 	return 0;
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -338,5 +339,64 @@ func BenchmarkAttach(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestCostOfAnEvent logs the kernel's own account of what each program costs.
+func TestCostOfAnEvent(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a stream")
+	}
+	c := open(t)
+	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
+	if err != nil {
+		t.Skip(err)
+	}
+	defer stats.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, pass := range []string{Light, Frame} {
+		window(t, c, pass, func() {
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				defer conn.Close()
+				_, _ = io.Copy(io.Discard, conn)
+			}()
+			conn, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			buf := make([]byte, 1<<14)
+			for range 5000 {
+				if _, err := conn.Write(buf); err != nil {
+					t.Fatal(err)
+				}
+			}
+			conn.Close()
+			<-done
+		})
+	}
+	cost, err := c.set.Cost()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ns, runs uint64
+	for name, x := range cost {
+		if x.Runs > 0 {
+			t.Logf("%-32s %7d runs, %4d ns each", name, x.Runs, x.Nanoseconds/x.Runs)
+		}
+		ns += x.Nanoseconds
+		runs += x.Runs
+	}
+	if runs < 1000 || ns/runs > 1000 {
+		t.Errorf("%d events cost %d ns each, want under 1000", runs, ns/max(runs, 1))
 	}
 }
