@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 // models are the two drivers.
 var models = []load.Model{load.Thread, load.Epoll}
 
+// meet, where not nil, is told where a run's server listens, before its client comes.
+var meet func(address string)
+
 // run is one load on this machine, after it has ended.
 type run struct {
 	server, client         load.Tally // of all flows
@@ -83,6 +86,9 @@ func try(t *testing.T, workload string, model load.Model, f load.FlowSpec, chang
 	}
 	if f.SinglePort {
 		to = map[int]string{f.ID: agentPort(t, server)}
+	}
+	if meet != nil {
+		meet(to[f.ID])
 	}
 	client, err := start(load.Client, there)
 	if err != nil {
