@@ -151,7 +151,7 @@ func (f *fleet) warn(r *Result, m *measured, ends map[*station]map[int]load.End)
 		f.warnings.add("lost", "%.3g %% of the datagrams, or requests, were lost", 100*r.LostShare)
 	}
 	for i, at := range r.Machines {
-		if at.CPU.Online == 0 {
+		if at.CPU.Online == 0 && !f.config.NoCPUTime {
 			f.warnings.add("cpu-time", "no CPU time of machine %d (%s): no cost and no throughput scaled to CPU", i+1, strings.Join(at.Hosts, ", "))
 			continue
 		}

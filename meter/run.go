@@ -113,6 +113,9 @@ func (f *fleet) observe(ctx context.Context) error {
 		}
 		s.machine = at
 	}
+	if f.config.NoCPUTime {
+		return nil
+	}
 	return f.each(measuring, func(s *station) error { return s.introduce(ctx, f.config, true) })
 }
 

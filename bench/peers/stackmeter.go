@@ -13,15 +13,15 @@ import (
 
 // stackmeter is an agent on the server (the program `stackmeter` in PATH) and
 // package meter on the client, in this program run again as `peers meter CONFIG`.
-// It measures CPU time and latencies itself all the while, and what that costs
-// is among its cost here. Its crr ends connections by FIN, from the server.
+// It measures latencies itself all the while, but not CPU time, which is measured here
+// for all tools alike. Its crr ends connections by FIN, from the server.
 func stackmeter(c contest) []entry {
 	if c.reset {
 		return nil
 	}
 	base := meter.Config{
 		Workload: string(c.kind), Senders: []meter.Host{{}}, Receivers: []meter.Host{{Agent: "$TO:4777"}},
-		Flows: c.flows, MessageBytes: c.bytes, RampUp: time.Millisecond,
+		Flows: c.flows, MessageBytes: c.bytes, RampUp: time.Millisecond, NoCPUTime: true,
 	}
 	if !c.free {
 		base.SenderCPUs, base.ReceiverCPUs = []int{0}, []int{1}
