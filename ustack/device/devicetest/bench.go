@@ -9,17 +9,37 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackmeter/stackmeter/ustack"
+	"github.com/stackmeter/stackmeter/ustack/frame"
 	"github.com/stackmeter/stackmeter/ustack/internal/netns"
 )
 
-// Bench measures streams and requests between the kernel and the stack on a device. CPU
-// time is that of the whole process, which both ends and the softirqs between them run
-// in; it is exact as long as no kernel thread takes part.
-func Bench(b *testing.B, space *netns.Space, d ustack.Device) {
-	st := Stack(b, d)
-	b.Run("receive", func(b *testing.B) { stream(b, space, st, false) })
-	b.Run("send", func(b *testing.B) { stream(b, space, st, true) })
-	b.Run("rr", func(b *testing.B) { requests(b, space, st) })
+// techniques are the switches that Bench turns, one at a time.
+var techniques = []struct {
+	name string
+	t    ustack.Techniques
+}{
+	{"default", ustack.Techniques{}},
+	{"gather=1", ustack.Techniques{Gather: 1}},
+	{"gather=8", ustack.Techniques{Gather: 8}},
+	{"checksum=reader", ustack.Techniques{Checksum: ustack.InReader}},
+	{"buffers=bulk", ustack.Techniques{Buffers: frame.Bulk}},
+	{"buffers=single", ustack.Techniques{Buffers: frame.Single}},
+	{"copy=memmove", ustack.Techniques{Copy: "memmove"}},
+	{"thread=own", ustack.Techniques{LockThread: true}},
+}
+
+// Bench measures streams and requests between the kernel and the stack on devices that
+// make returns. CPU time is that of the whole process, which both ends and the softirqs
+// between them run in; it is exact as long as no kernel thread takes part.
+func Bench(b *testing.B, space *netns.Space, make func(b *testing.B) ustack.Device) {
+	for _, tech := range techniques {
+		b.Run(tech.name, func(b *testing.B) {
+			st := Stack(b, make(b), tech.t)
+			b.Run("receive", func(b *testing.B) { stream(b, space, st, false) })
+			b.Run("send", func(b *testing.B) { stream(b, space, st, true) })
+			b.Run("rr", func(b *testing.B) { requests(b, space, st) })
+		})
+	}
 }
 
 // cpu is the CPU time of the process.

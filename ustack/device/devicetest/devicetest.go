@@ -33,20 +33,20 @@ func host(prefix string) string { return netip.MustParsePrefix(prefix).Addr().St
 // carries on the sound device.
 func Run(t *testing.T, space *netns.Space, bytes int, make func(t *testing.T) ustack.Device) {
 	t.Run("sound", func(t *testing.T) {
-		st := Stack(t, make(t))
+		st := Stack(t, make(t), ustack.Techniques{})
 		conversations(t, space, st, bytes)
 	})
 	t.Run("faulty", func(t *testing.T) {
 		d := fault.New(make(t), fault.Config{Seed: 1, Loss: 0.005, Duplicate: 0.005, Corrupt: 0.005, Reorder: 0.01, Jitter: 2 * time.Millisecond})
-		st := Stack(t, d)
+		st := Stack(t, d, ustack.Techniques{Checksum: ustack.InReader})
 		conversations(t, space, st, bytes/16)
 	})
 }
 
-// Stack makes a stack on d that ends with the test.
-func Stack(t testing.TB, d ustack.Device) *ustack.Stack {
+// Stack makes a stack on d, with its techniques, that ends with the test.
+func Stack(t testing.TB, d ustack.Device, tech ustack.Techniques) *ustack.Stack {
 	t.Helper()
-	st, err := ustack.New(ustack.Config{Device: d, Addresses: []netip.Prefix{netip.MustParsePrefix(stack4), netip.MustParsePrefix(stack6)}})
+	st, err := ustack.New(ustack.Config{Device: d, Techniques: tech, Addresses: []netip.Prefix{netip.MustParsePrefix(stack4), netip.MustParsePrefix(stack6)}})
 	if err != nil {
 		t.Fatal(err)
 	}

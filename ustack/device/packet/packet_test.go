@@ -38,14 +38,7 @@ func TestKernelAsPeer(t *testing.T) {
 			space := netns.New(t)
 			veth(t, space, offload)
 			devicetest.Run(t, space, bytes, func(t *testing.T) ustack.Device {
-				var d *packet.Device
-				if err := space.Do(func() (err error) {
-					d, err = packet.New(packet.Config{Interface: "ustack", Offload: offload})
-					return err
-				}); err != nil {
-					t.Fatal(err)
-				}
-				return d
+				return device(t, space, offload)
 			})
 		})
 	}
@@ -56,14 +49,20 @@ func BenchmarkKernelAsPeer(b *testing.B) {
 		b.Run(fmt.Sprintf("offload=%v", offload), func(b *testing.B) {
 			space := netns.New(b)
 			veth(b, space, offload)
-			var d *packet.Device
-			if err := space.Do(func() (err error) {
-				d, err = packet.New(packet.Config{Interface: "ustack", Offload: offload})
-				return err
-			}); err != nil {
-				b.Fatal(err)
-			}
-			devicetest.Bench(b, space, d)
+			devicetest.Bench(b, space, func(b *testing.B) ustack.Device { return device(b, space, offload) })
 		})
 	}
+}
+
+// device attaches to the stack's end of the link.
+func device(tb testing.TB, space *netns.Space, offload bool) *packet.Device {
+	tb.Helper()
+	var d *packet.Device
+	if err := space.Do(func() (err error) {
+		d, err = packet.New(packet.Config{Interface: "ustack", Offload: offload})
+		return err
+	}); err != nil {
+		tb.Fatal(err)
+	}
+	return d
 }

@@ -19,17 +19,7 @@ func TestKernelAsPeer(t *testing.T) {
 		t.Run(fmt.Sprintf("tap=%v,offload=%v,queues=%d", cfg.TAP, cfg.Offload, max(cfg.Queues, 1)), func(t *testing.T) {
 			space := netns.New(t)
 			devicetest.Run(t, space, bytes, func(t *testing.T) ustack.Device {
-				var d *tun.Device
-				if err := space.Do(func() (err error) {
-					d, err = tun.New(cfg)
-					return err
-				}); err != nil {
-					t.Fatal(err)
-				}
-				if err := space.Up(d.Name(), 0, devicetest.Kernel4, devicetest.Kernel6); err != nil {
-					t.Fatal(err)
-				}
-				return d
+				return device(t, space, cfg)
 			})
 		})
 	}
@@ -39,17 +29,23 @@ func BenchmarkKernelAsPeer(b *testing.B) {
 	for _, cfg := range []tun.Config{{}, {Offload: true}} {
 		b.Run(fmt.Sprintf("offload=%v", cfg.Offload), func(b *testing.B) {
 			space := netns.New(b)
-			var d *tun.Device
-			if err := space.Do(func() (err error) {
-				d, err = tun.New(cfg)
-				return err
-			}); err != nil {
-				b.Fatal(err)
-			}
-			if err := space.Up(d.Name(), 0, devicetest.Kernel4); err != nil {
-				b.Fatal(err)
-			}
-			devicetest.Bench(b, space, d)
+			devicetest.Bench(b, space, func(b *testing.B) ustack.Device { return device(b, space, cfg) })
 		})
 	}
+}
+
+// device makes an interface in the namespace.
+func device(tb testing.TB, space *netns.Space, cfg tun.Config) *tun.Device {
+	tb.Helper()
+	var d *tun.Device
+	if err := space.Do(func() (err error) {
+		d, err = tun.New(cfg)
+		return err
+	}); err != nil {
+		tb.Fatal(err)
+	}
+	if err := space.Up(d.Name(), 0, devicetest.Kernel4, devicetest.Kernel6); err != nil {
+		tb.Fatal(err)
+	}
+	return d
 }
