@@ -21,7 +21,7 @@ func newExport() *cobra.Command {
 		docs = append(docs, fmt.Sprintf("  %-11s %s", f.Name, f.Doc))
 	}
 	var runDocs []string
-	for _, f := range stubFormats() {
+	for _, f := range export.RunFormats() {
 		runDocs = append(runDocs, fmt.Sprintf("  %-11s %s", f.Name, f.Doc))
 	}
 	c := &cobra.Command{

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stackmeter/stackmeter/internal/export"
 	"github.com/stackmeter/stackmeter/internal/report"
 	"github.com/stackmeter/stackmeter/meter"
 )
@@ -19,19 +20,19 @@ const textFormat = "text"
 
 func runFormatNames() []string {
 	var names []string
-	for _, f := range stubFormats() {
+	for _, f := range export.RunFormats() {
 		names = append(names, f.Name)
 	}
 	return names
 }
 
-func findRunFormat(name string) (stubFormat, error) {
-	for _, f := range stubFormats() {
+func findRunFormat(name string) (export.RunFormat, error) {
+	for _, f := range export.RunFormats() {
 		if f.Name == name {
 			return f, nil
 		}
 	}
-	return stubFormat{}, fmt.Errorf("unknown format %q: known are %s", name, strings.Join(runFormatNames(), ", "))
+	return export.RunFormat{}, fmt.Errorf("unknown format %q: known are %s", name, strings.Join(runFormatNames(), ", "))
 }
 
 // runOutput is where a result goes.

@@ -145,7 +145,7 @@ func (p *printer) runFigures(r *meter.Result) {
 			more = " to the receivers, " + unit.BitRate(r.ReverseBitsPerSecond) + " back"
 		}
 		row("Throughput", unit.BitRate(r.BitsPerSecond), more+of("bits_per_second"))
-		if r.SentBitsPerSecond > 0 && r.Config.Transport() == "udp" {
+		if r.SentBitsPerSecond > 0 && (r.Config.Transport() == "udp" || !r.Complete) {
 			p.line(fmt.Sprintf("  %-13s %s by the senders", "Sent", unit.BitRate(r.SentBitsPerSecond)), dim)
 		}
 		p.line(fmt.Sprintf("  %-13s %s by the receivers", "Receive calls", unit.Rate(r.MessagesPerSecond)), dim)
