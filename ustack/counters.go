@@ -33,6 +33,9 @@ const (
 	outRsts
 	listenOverflows
 	timeWaitOverflow
+	cookiesSent
+	cookiesGood
+	cookiesFailed
 	udpIn
 	udpOut
 	udpNoPorts
@@ -58,6 +61,7 @@ var counterNames = [countersN]string{
 	activeOpens: "TcpActiveOpens", passiveOpens: "TcpPassiveOpens", attemptFails: "TcpAttemptFails", estabResets: "TcpEstabResets",
 	inSegs: "TcpInSegs", inMerged: "UstackInMerged", outSegs: "TcpOutSegs", outRsts: "TcpOutRsts",
 	listenOverflows: "TcpExtListenOverflows", timeWaitOverflow: "TcpExtTCPTimeWaitOverflow",
+	cookiesSent: "TcpExtSyncookiesSent", cookiesGood: "TcpExtSyncookiesRecv", cookiesFailed: "TcpExtSyncookiesFailed",
 	udpIn: "UdpInDatagrams", udpOut: "UdpOutDatagrams", udpNoPorts: "UdpNoPorts", udpInErrors: "UdpInErrors", udpRcvbuf: "UdpRcvbufErrors",
 	icmpIn: "IcmpInMsgs", icmpOut: "IcmpOutMsgs", icmpRateLimited: "UstackIcmpRateLimited",
 	reasmRequired: "IpReasmReqds", reasmDone: "IpReasmOKs", reasmFails: "IpReasmFails",

@@ -110,6 +110,13 @@ func (l *Listener) reserve() bool {
 	return true
 }
 
+// full reports whether the queue is: whoever comes now would not be accepted.
+func (l *Listener) full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return int64(len(l.queue)) >= l.backlog
+}
+
 // offer queues a connection whose handshake is done. It returns false if the listener
 // is closed.
 func (l *Listener) offer(c *TCPConn) bool {

@@ -34,24 +34,25 @@ type shard struct {
 	strayMu sync.Mutex
 	strays  frame.List // frames of this shard's flows that came by another's queue
 
-	mu       sync.Mutex
-	flows    map[flowKey]*TCPConn
-	timers   timerHeap
-	dying    graves // connections in TIME-WAIT
-	batch    []*frame.Frame
-	arrivals []arrival
-	touched  []*TCPConn
-	last     *TCPConn // of the frame before
-	out      tcp.Out
-	tx       []*frame.Frame
-	pieces   [][]byte // of a send buffer, while a burst is made
-	parts    reassembly.Table
-	chunks   chunkPool
-	limits   rateLimits
-	ipID     uint16
-	woke     bool // a goroutine of the application was made ready
-	counters counters
-	tcpDone  tcp.Stats // of connections that are gone
+	mu           sync.Mutex
+	flows        map[flowKey]*TCPConn
+	timers       timerHeap
+	dying        graves // connections in TIME-WAIT
+	batch        []*frame.Frame
+	arrivals     []arrival
+	touched      []*TCPConn
+	last         *TCPConn // of the frame before
+	out          tcp.Out
+	tx           []*frame.Frame
+	pieces       [][]byte // of a send buffer, while a burst is made
+	parts        reassembly.Table
+	chunks       chunkPool
+	limits       rateLimits
+	cookiesUntil int64 // ACKs may bring a SYN cookie back until then
+	ipID         uint16
+	woke         bool // a goroutine of the application was made ready
+	counters     counters
+	tcpDone      tcp.Stats // of connections that are gone
 }
 
 func newShard(st *Stack, i int) (*shard, error) {

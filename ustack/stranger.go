@@ -16,6 +16,13 @@ func (s *shard) stranger(f *frame.Frame, ip *wire.IP, h *wire.TCP, k *flowKey, n
 			return
 		}
 	}
+	if h.Flags&(wire.SYN|wire.RST|wire.ACK) == wire.ACK {
+		if c := s.redeem(k, h, now); c != nil {
+			f.TrimFront(h.HeaderLen)
+			s.gatherPayload(c, f, false, h)
+			return
+		}
+	}
 	n := f.Len() - h.HeaderLen
 	s.pool.Put(f)
 	if h.Flags&wire.RST != 0 {
@@ -37,7 +44,10 @@ func (s *shard) openPassive(k *flowKey, seg *tcp.Segment, now int64) bool {
 		return false
 	}
 	if !l.reserve() {
-		s.counters[listenOverflows]++ // dropped: the peer will ask again
+		s.counters[listenOverflows]++
+		if !l.full() { // else it is dropped: the peer will ask again
+			s.sendCookie(k, seg, now)
+		}
 		return true
 	}
 	c := s.newConn(*k, l)
@@ -74,13 +84,8 @@ func (s *shard) resetSender(k *flowKey, seq, ack uint32, flags uint8, n int, now
 		s.counters[txNoFrame]++
 		return
 	}
-	h.Put(f.Extend(wire.TCPLen))
-	p := wire.Pseudo(&k.local, &k.remote, wire.ProtoTCP, f.Len())
-	p.Add(f.Bytes())
-	putChecksum(f.Bytes()[wire.TCPChecksumAt:], p.Checksum())
 	s.counters[outRsts]++
-	s.counters[outSegs]++
-	s.sendIP(f, &wire.IP{Src: k.local, Dst: k.remote, Proto: wire.ProtoTCP, DontFrag: true}, nil, now)
+	s.sendBare(f, k, &h, now)
 }
 
 func putChecksum(b []byte, sum uint16) { b[0], b[1] = byte(sum>>8), byte(sum) }

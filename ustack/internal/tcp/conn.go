@@ -144,12 +144,32 @@ func Accept(cfg Config, now int64, s *Segment) *Conn {
 	return c
 }
 
+// Resume makes a connection as Accept does, whose SYN-ACK was sent and forgotten: the
+// caller has made sure that the segment to arrive next answers it.
+func Resume(cfg Config, now int64, syn *Segment) *Conn {
+	c := Accept(cfg, now, syn)
+	c.synDue = false
+	c.nxt = c.iss + 1
+	c.edge = c.rnxt + uint32(min(c.limit, 65535))
+	c.sentAt, c.backoff = now, 1 // the round trip was not measured
+	return c
+}
+
+// Scale is the window scale that is offered for a receive buffer of so many bytes.
+func Scale(limit int) (n uint8) {
+	for n < wire.WindowScaleMax && limit>>n > 65535 {
+		n++
+	}
+	return n
+}
+
+// Stamp is the timestamp that a connection of that configuration sends now.
+func Stamp(cfg *Config, now int64) uint32 { return uint32(now/millisecond) + cfg.TSOffset }
+
 func newConn(cfg Config, now int64) *Conn {
 	c := &Conn{cfg: cfg, iss: cfg.ISN, una: cfg.ISN, nxt: cfg.ISN, end: cfg.ISN + 1, smallEnd: cfg.ISN, wl2: cfg.ISN}
 	c.limit, c.rcvMSS, c.quick = cfg.ReceiveMin, min(cfg.MSS, 536), quickStart
-	for c.rcvScale < wire.WindowScaleMax && cfg.ReceiveMax>>c.rcvScale > 65535 {
-		c.rcvScale++
-	}
+	c.rcvScale = Scale(cfg.ReceiveMax)
 	c.timestamps, c.sack = !cfg.NoTimestamp, !cfg.NoSACK
 	c.peerMSS = 536
 	c.loss.reduced = cfg.ISN

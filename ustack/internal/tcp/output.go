@@ -235,7 +235,7 @@ func (c *Conn) sendProbe(now int64, o *Out) {
 }
 
 // stamp is the timestamp of now, in milliseconds.
-func (c *Conn) stamp(now int64) uint32 { return uint32(now/millisecond) + c.cfg.TSOffset }
+func (c *Conn) stamp(now int64) uint32 { return Stamp(&c.cfg, now) }
 
 // emit appends a segment to o, acknowledging all that there is.
 func (c *Conn) emit(now int64, o *Out, seq uint32, n int, flags uint8) *Send {
