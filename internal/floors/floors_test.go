@@ -59,6 +59,7 @@ var rank = map[string]int{
 	"ustack/internal/netns":      230,
 	"ustack/device/vnet":         240,
 	"ustack/device/fault":        260,
+	"ustack/device/capture":      260,
 	"ustack/device/tun":          260,
 	"ustack/device/packet":       260,
 	"ustack/device/devicetest":   270,
