@@ -197,11 +197,11 @@ func (g *gathered) finish(frequency int) *Sampling {
 }
 
 func (g *gathered) kernelName(addr uint64) string {
-	s, _, ok := g.names.Find(addr)
+	name, ok := g.names.Find(addr)
 	if !ok {
 		return fmt.Sprintf("0x%x", addr)
 	}
-	return s.Name
+	return name
 }
 
 // userNames ends where a name is wanting: above it the frame pointers of code that has
@@ -209,11 +209,11 @@ func (g *gathered) kernelName(addr uint64) string {
 func (g *gathered) userNames(x *sample.Sample) []string {
 	var out []string
 	for _, a := range x.User {
-		s, ok := g.processes.Find(x.PID, a)
+		name, ok := g.processes.Find(x.PID, a)
 		if !ok {
 			break
 		}
-		out = append(out, s.Name)
+		out = append(out, name)
 	}
 	if len(out) == 0 && x.InUser {
 		out = append(out, "[unknown]")

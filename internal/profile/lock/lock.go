@@ -142,11 +142,11 @@ func (t *Tracer) site(k lockSiteKey, names *symbol.Table) Site {
 		if a == 0 {
 			break
 		}
-		n, _, ok := names.Find(a)
+		name, ok := names.Find(a)
 		if !ok {
-			n.Name = fmt.Sprintf("0x%x", a)
+			name = fmt.Sprintf("0x%x", a)
 		}
-		frames = append(frames, n.Name)
+		frames = append(frames, name)
 	}
 	s.Function, s.Stack = split(frames)
 	if len(s.Stack) > 0 {

@@ -98,7 +98,7 @@ func TestBusySystemCall(t *testing.T) {
 		}
 		own++
 		for _, a := range x.Kernel {
-			if n, _, _ := names.Find(a); strings.HasPrefix(n.Name, "ksys_read") || strings.HasPrefix(n.Name, "vfs_read") {
+			if n, _ := names.Find(a); strings.HasPrefix(n, "ksys_read") || strings.HasPrefix(n, "vfs_read") {
 				inRead++
 				break
 			}

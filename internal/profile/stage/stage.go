@@ -49,36 +49,34 @@ const (
 type Info struct {
 	Stage Stage
 	Title string
-	// OfStack tells the parts of the network stack from what else runs.
-	OfStack bool
 }
 
 // Stages lists all stages in the order in which a received byte meets them.
 func Stages() []Info {
 	return []Info{
-		{Interrupt, "interrupt and softirq dispatch", true},
-		{Driver, "driver", true},
-		{NAPI, "NAPI and GRO", true},
-		{IP, "IP, routing and filters", true},
-		{TCP, "TCP", true},
-		{UDP, "UDP", true},
-		{Socket, "socket", true},
-		{Copy, "copy to and from user", true},
-		{Checksum, "checksum", true},
-		{Alloc, "allocation and freeing", true},
-		{Wakeup, "wake-up and scheduler", true},
-		{Locks, "locks", true},
-		{Timers, "timers and clock", true},
-		{Xmit, "transmit queue and segmentation", true},
-		{Syscall, "system call entry and exit", true},
-		{Memory, "virtual memory", false},
-		{Files, "files and disks", false},
-		{Process, "processes", false},
-		{Trace, "tracing, BPF and sampling", false},
-		{Load, "user code", false},
-		{Stranger, "processes beside the load", false},
-		{Other, "other", false},
-		{Idle, "idle", false},
+		{Interrupt, "interrupt and softirq dispatch"},
+		{Driver, "driver"},
+		{NAPI, "NAPI and GRO"},
+		{IP, "IP, routing and filters"},
+		{TCP, "TCP"},
+		{UDP, "UDP"},
+		{Socket, "socket"},
+		{Copy, "copy to and from user"},
+		{Checksum, "checksum"},
+		{Alloc, "allocation and freeing"},
+		{Wakeup, "wake-up and scheduler"},
+		{Locks, "locks"},
+		{Timers, "timers and clock"},
+		{Xmit, "transmit queue and segmentation"},
+		{Syscall, "system call entry and exit"},
+		{Memory, "virtual memory"},
+		{Files, "files and disks"},
+		{Process, "processes"},
+		{Trace, "tracing, BPF and sampling"},
+		{Load, "user code"},
+		{Stranger, "processes beside the load"},
+		{Other, "other"},
+		{Idle, "idle"},
 	}
 }
 

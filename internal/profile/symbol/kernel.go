@@ -26,8 +26,7 @@ func ReadKernel() (*Table, error) {
 // ParseKallsyms reads the functions of a kallsyms (kernel/kallsyms.c, s_show): lines
 // of an address in hexadecimal, a type, a name and, after a tab, a module in brackets.
 func ParseKallsyms(r io.Reader) (*Table, error) {
-	t := &Table{modules: []string{""}, entries: make([]entry, 0, 1<<17)}
-	index := map[string]uint16{}
+	t := &Table{entries: make([]entry, 0, 1<<17)}
 	seen := false
 	sc := bufio.NewScanner(r)
 	for n := 1; sc.Scan(); n++ {
@@ -47,19 +46,8 @@ func ParseKallsyms(r io.Reader) (*Table, error) {
 		if start == 0 {
 			continue
 		}
-		name, module, _ := bytes.Cut(name, []byte("\t"))
-		e := entry{start: start, name: string(name)}
-		if len(module) > 0 {
-			m := string(bytes.Trim(module, "[]"))
-			i, known := index[m]
-			if !known {
-				t.modules = append(t.modules, m)
-				i = uint16(len(t.modules) - 1)
-				index[m] = i
-			}
-			e.module = i
-		}
-		t.entries = append(t.entries, e)
+		name, _, _ = bytes.Cut(name, []byte("\t")) // a module
+		t.entries = append(t.entries, entry{start, string(name)})
 	}
 	if err := sc.Err(); err != nil {
 		return nil, err

@@ -87,32 +87,32 @@ func (p *Processes) Load(pid int) {
 
 // Find names an address of a process. An address without a symbol has the name of
 // the file that it is in.
-func (p *Processes) Find(pid int, addr uint64) (Symbol, bool) {
+func (p *Processes) Find(pid int, addr uint64) (name string, ok bool) {
 	p.Load(pid)
 	for _, m := range p.maps[pid] {
 		if addr < m.Start || addr >= m.End {
 			continue
 		}
-		s := Symbol{Name: "[" + filepath.Base(m.Path) + "]", Module: filepath.Base(m.Path)}
+		name = "[" + filepath.Base(m.Path) + "]"
 		if strings.HasPrefix(m.Path, "[") {
-			s.Name = m.Path
+			name = m.Path
 		}
 		f := p.open(pid, m)
 		if f == nil {
-			return s, true
+			return name, true
 		}
 		at := addr - m.Start + m.Offset
 		for _, seg := range f.segments {
 			if at < seg.Off || at >= seg.Off+seg.Filesz {
 				continue
 			}
-			if found, _, ok := f.table.Find(at - seg.Off + seg.Vaddr); ok {
-				s.Name = found.Name
+			if found, ok := f.table.Find(at - seg.Off + seg.Vaddr); ok {
+				name = found
 			}
 		}
-		return s, true
+		return name, true
 	}
-	return Symbol{}, false
+	return "", false
 }
 
 // open reads a mapped file through the process's own root, so that files in
@@ -148,7 +148,7 @@ func readELF(name string) (*file, error) {
 		return nil, err
 	}
 	defer e.Close()
-	f := &file{table: Table{modules: []string{""}}}
+	f := &file{}
 	for _, prog := range e.Progs {
 		if prog.Type == elf.PT_LOAD && prog.Flags&elf.PF_X != 0 {
 			f.segments = append(f.segments, prog.ProgHeader)
@@ -174,7 +174,7 @@ func functions(e *elf.File) []entry {
 	var out []entry
 	for _, s := range syms {
 		if elf.ST_TYPE(s.Info) == elf.STT_FUNC && s.Section != elf.SHN_UNDEF {
-			out = append(out, entry{start: s.Value, name: s.Name})
+			out = append(out, entry{s.Value, s.Name})
 		}
 	}
 	return out
@@ -195,7 +195,7 @@ func goFunctions(e *elf.File) []entry {
 	}
 	var out []entry
 	for _, f := range t.Funcs {
-		out = append(out, entry{start: f.Entry, name: f.Name})
+		out = append(out, entry{f.Entry, f.Name})
 	}
 	return out
 }

@@ -13,38 +13,24 @@ import (
 	"sort"
 )
 
-// Symbol is a function.
-type Symbol struct {
-	Name   string
-	Module string // "" is the kernel proper; else the module, "bpf", or the ELF file's base name
-}
-
-// entry is a symbol's first address.
+// entry is a function's first address.
 type entry struct {
 	start uint64
 	name  string
-	// module is an index, since kallsyms has 120 thousand lines.
-	module uint16
 }
 
-// Table finds the symbol at or before an address.
+// Table is functions by address.
 type Table struct {
 	entries []entry
-	modules []string
-	end     uint64 // first address after the last symbol; 0: not known
 }
 
-// Len is the number of symbols.
-func (t *Table) Len() int { return len(t.entries) }
-
-// Find returns the symbol that addr lies in, and where it starts.
-func (t *Table) Find(addr uint64) (s Symbol, start uint64, ok bool) {
+// Find returns the function at or before an address.
+func (t *Table) Find(addr uint64) (name string, ok bool) {
 	i := sort.Search(len(t.entries), func(i int) bool { return t.entries[i].start > addr })
-	if i == 0 || t.end != 0 && addr >= t.end {
-		return Symbol{}, 0, false
+	if i == 0 {
+		return "", false
 	}
-	e := t.entries[i-1]
-	return Symbol{e.name, t.modules[e.module]}, e.start, true
+	return t.entries[i-1].name, true
 }
 
 // sort orders the entries; of several names for one address the first read stays.

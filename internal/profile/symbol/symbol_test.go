@@ -20,19 +20,19 @@ ffffffff81000180 t tcp_v4_do_rcv
 	if err != nil {
 		t.Fatal(err)
 	}
-	for addr, want := range map[uint64]Symbol{
-		0xffffffff81000000: {"_stext", ""},
-		0xffffffff8100017f: {"tcp_v4_rcv", ""},
-		0xffffffff81000180: {"tcp_v4_do_rcv", ""},
-		0xffffffff81000208: {"tcp_v4_do_rcv", ""}, // data is no function
-		0xffffffffc0001234: {"veth_poll", "veth"},
-		0xffffffffc0002001: {"bpf_prog_6deef7357e7b4530", "bpf"},
+	for addr, want := range map[uint64]string{
+		0xffffffff81000000: "_stext",
+		0xffffffff8100017f: "tcp_v4_rcv",
+		0xffffffff81000180: "tcp_v4_do_rcv",
+		0xffffffff81000208: "tcp_v4_do_rcv", // data is no function
+		0xffffffffc0001234: "veth_poll",
+		0xffffffffc0002001: "bpf_prog_6deef7357e7b4530",
 	} {
-		if got, _, ok := tab.Find(addr); !ok || got != want {
+		if got, ok := tab.Find(addr); !ok || got != want {
 			t.Errorf("%x: %v %v, want %v", addr, got, ok, want)
 		}
 	}
-	if s, _, ok := tab.Find(0xffffffff80ffffff); ok {
+	if s, ok := tab.Find(0xffffffff80ffffff); ok {
 		t.Errorf("an address before the first symbol is %v", s)
 	}
 }
@@ -51,7 +51,7 @@ func TestOwnFunctionsHaveTheirNames(t *testing.T) {
 	p := NewProcesses()
 	pc := uint64(reflect.ValueOf(TestOwnFunctionsHaveTheirNames).Pointer())
 	s, ok := p.Find(os.Getpid(), pc+1)
-	if !ok || !strings.HasSuffix(s.Name, "symbol.TestOwnFunctionsHaveTheirNames") {
+	if !ok || !strings.HasSuffix(s, "symbol.TestOwnFunctionsHaveTheirNames") {
 		t.Errorf("%x is %v %v", pc, s, ok)
 	}
 	if s, ok := p.Find(os.Getpid(), 1); ok {
