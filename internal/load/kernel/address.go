@@ -92,15 +92,7 @@ func sockaddr(a netip.AddrPort) (unix.Sockaddr, error) {
 	return s, nil
 }
 
-// ownAddress is the IP address that a socket is bound to.
-func ownAddress(fd int) (netip.AddrPort, error) {
-	sa, err := unix.Getsockname(fd)
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("getsockname: %w", err)
-	}
-	return addrPort(sa)
-}
-
+// addrPort is an IP address as package netip has it.
 func addrPort(sa unix.Sockaddr) (netip.AddrPort, error) {
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -99,9 +100,11 @@ func try(t *testing.T, workload string, model load.Model, f load.FlowSpec, chang
 		return r, err
 	}
 	accepted := make(chan error, 1)
-	go func() { accepted <- server.Connect(ctx, nil) }()
+	accepting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { accepted <- server.Connect(accepting, nil) }()
 	if err := client.Connect(ctx, to); err != nil {
-		server.Close() // what waits for the client would wait for long
+		cancel() // what waits for the client would wait for long
 		<-accepted
 		return r, err
 	}
