@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stackmeter/stackmeter/internal/unit"
 	"github.com/stackmeter/stackmeter/meter"
@@ -27,7 +28,7 @@ func Run(w io.Writer, r *meter.Result, o TextOptions) error {
 	p.runTiming(r)
 	p.runDrops(r)
 	if len(r.Warnings) > 0 {
-		p.section("Warnings", fmt.Sprint(len(r.Warnings)))
+		p.runSection("Warnings", fmt.Sprint(len(r.Warnings)))
 		for _, w := range r.Warnings {
 			p.wrap("  "+w.Code+": "+w.Text, 4, yellow)
 		}
@@ -112,6 +113,16 @@ func runLoad(r *meter.Result) string {
 	return strings.Join(parts, ", ") + "; rig " + r.Rig
 }
 
+// runSection begins a section; a title that does not fit beside the name goes below it, whole.
+func (p *printer) runSection(name, title string) {
+	if utf8.RuneCountInString(name+title)+2 <= p.width {
+		p.section(name, title)
+		return
+	}
+	p.section(name, "")
+	p.wrap("  "+title, 2, plain)
+}
+
 // runWindow is the window that figures are over.
 func runWindow(r *meter.Result) string {
 	if len(r.Windows) == 1 {
@@ -121,34 +132,30 @@ func runWindow(r *meter.Result) string {
 }
 
 func (p *printer) runFigures(r *meter.Result) {
-	p.section("Carried", runWindow(r)+", from "+r.Started.Format("2006-01-02 15:04:05"))
+	p.runSection("Carried", runWindow(r)+", from "+r.Started.Format("2006-01-02 15:04:05"))
 	row := func(name, value, more string) {
 		p.print(fmt.Sprintf("  %-13s %s%s\n", name, p.paint(value, bold), more))
 	}
-	of := func(metric string) string {
-		e := r.Estimate
-		if e == nil || e.Metric != metric {
-			return ""
-		}
-		form := unit.BitRate
-		if metric == "transactions_per_second" {
-			form = unit.Rate
-		}
-		return fmt.Sprintf("\n  %-13s median %s, [%s, %s] at %.1f %% confidence (±%.1f %%)", "Windows", form(e.Value), form(e.Lo), form(e.Hi), 100*e.Confidence, 100*e.RelativeHalfWidth())
-	}
 	if r.Config.Answers() {
-		row("Transactions", unit.Rate(r.TransactionsPerSecond), of("transactions_per_second"))
+		row("Transactions", unit.Rate(r.TransactionsPerSecond), "")
 		p.line(fmt.Sprintf("  %-13s requests %s, answers %s", "Payload", unit.BitRate(r.BitsPerSecond), unit.BitRate(r.ReverseBitsPerSecond)), dim)
 	} else {
 		more := ""
 		if r.ReverseBitsPerSecond > 0 {
 			more = " to the receivers, " + unit.BitRate(r.ReverseBitsPerSecond) + " back"
 		}
-		row("Throughput", unit.BitRate(r.BitsPerSecond), more+of("bits_per_second"))
+		row("Throughput", unit.BitRate(r.BitsPerSecond), more)
 		if r.SentBitsPerSecond > 0 && (r.Config.Transport() == "udp" || !r.Complete) {
 			p.line(fmt.Sprintf("  %-13s %s by the senders", "Sent", unit.BitRate(r.SentBitsPerSecond)), dim)
 		}
 		p.line(fmt.Sprintf("  %-13s %s by the receivers", "Receive calls", unit.Rate(r.MessagesPerSecond)), dim)
+	}
+	if e := r.Estimate; e != nil {
+		form := unit.BitRate
+		if r.Config.Answers() {
+			form = unit.Rate
+		}
+		p.wrap(fmt.Sprintf("  Windows: median %s, [%s, %s] at %.1f %% confidence (±%.1f %%)", form(e.Value), form(e.Lo), form(e.Hi), 100*e.Confidence, 100*e.RelativeHalfWidth()), 4, plain)
 	}
 	if r.DatagramsPerSecond > 0 || r.Lost > 0 {
 		p.line(fmt.Sprintf("  %-13s %s; lost %d (%s), reordered %d, jitter %s", "Datagrams", unit.Rate(r.DatagramsPerSecond), r.Lost,
@@ -188,7 +195,7 @@ func (p *printer) runLatency(r *meter.Result) {
 	if r.Config.Rate > 0 {
 		what += ", from the intended time"
 	}
-	p.section("Latency", fmt.Sprintf("%s; %d of them, %s", what, l.Count, runWindow(r)))
+	p.runSection("Latency", fmt.Sprintf("%s; %d of them, %s", what, l.Count, runWindow(r)))
 	ns := func(n int64) string { return unit.Seconds(float64(n) / 1e9) }
 	t := &table{}
 	t.head("min", "mean", "p50", "p90", "p99", "p99.9", "p99.99", "max")
@@ -205,7 +212,7 @@ func (p *printer) runCost(r *meter.Result) {
 	if r.CPUSeconds <= 0 {
 		return
 	}
-	p.section("Cost", "CPU time that was not halted, "+runWindow(r))
+	p.runSection("Cost", "CPU time that was not halted, "+runWindow(r))
 	cpus := r.CPUSeconds / r.Seconds
 	text := fmt.Sprintf("  %.2f CPUs on all machines", cpus)
 	if r.Config.Answers() {
@@ -247,7 +254,7 @@ func groupsText(groups map[string]float64) string {
 }
 
 func (p *printer) runTiming(r *meter.Result) {
-	p.section("Clocks and edges", runWindow(r))
+	p.runSection("Clocks and edges", runWindow(r))
 	skew, unsure := time.Duration(0), time.Duration(0)
 	for _, w := range r.Windows {
 		skew, unsure = max(skew, time.Duration(w.SkewNanoseconds)), max(unsure, time.Duration(w.UncertaintyNanoseconds))

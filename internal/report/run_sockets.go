@@ -42,7 +42,7 @@ func (p *printer) runSockets(r *meter.Result) {
 			controls = append(controls, c)
 		}
 	}
-	p.section("TCP", fmt.Sprintf("the sending ends' TCP_INFO when the flows ended; congestion control %s", strings.Join(controls, ", ")))
+	p.runSection("TCP", fmt.Sprintf("the sending ends' TCP_INFO when the flows ended; congestion control %s", strings.Join(controls, ", ")))
 	t := &table{left: 1}
 	head := []string{"flow"}
 	for _, c := range socketColumns {
@@ -104,7 +104,7 @@ func (p *printer) runDrops(r *meter.Result) {
 	if len(lines) == 0 {
 		return
 	}
-	p.section("Drops and errors", "the hosts' counters, "+runWindow(r))
+	p.runSection("Drops and errors", "the hosts' counters, "+runWindow(r))
 	for i, l := range lines {
 		if i == 24 {
 			p.line(fmt.Sprintf("  ... and %d more, in the JSON", len(lines)-i), dim)
