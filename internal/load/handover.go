@@ -36,7 +36,7 @@ var ErrNotAwaited = errors.New("no flow awaits a data connection with this token
 
 // HandOver gives a data connection to the worker whose flow it is for, by its opening of
 // [DataPreambleBytes]. The worker has a descriptor of its own then; the caller keeps fd. It
-// does not block.
+// does not block, and must not run beside Close.
 func (p *Pool) HandOver(fd int, opening []byte) error {
 	if len(opening) != DataPreambleBytes {
 		return fmt.Errorf("an opening of %d bytes, want %d", len(opening), DataPreambleBytes)

@@ -86,7 +86,9 @@ func try(t *testing.T, workload string, model load.Model, f load.FlowSpec, chang
 		return r, err
 	}
 	if f.SinglePort {
-		to = map[int]string{f.ID: agentPort(t, server)}
+		port, shut := agentPort(t, server)
+		defer shut() // before the pool is closed
+		to = map[int]string{f.ID: port}
 	}
 	if meet != nil {
 		meet(to[f.ID])
@@ -175,17 +177,13 @@ func skipIfNot(t *testing.T, err error) {
 }
 
 // agentPort is a port that hands connections over as an agent does.
-func agentPort(t *testing.T, p *load.Pool) string {
+func agentPort(t *testing.T, p *load.Pool) (address string, shut func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
-	t.Cleanup(func() {
-		l.Close()
-		<-done
-	})
 	go func() {
 		defer close(done)
 		for {
@@ -216,5 +214,8 @@ func agentPort(t *testing.T, p *load.Pool) string {
 			conn.Close()
 		}
 	}()
-	return l.Addr().String()
+	return l.Addr().String(), func() {
+		l.Close()
+		<-done
+	}
 }
