@@ -80,7 +80,7 @@ func (s *session) counts(pass string) *Counted {
 	kernel := s.grown[pass]
 	beside := func(what string, counted uint64, source string) {
 		if n, ok := kernel[source]; ok {
-			out.Agree = append(out.Agree, Agreement{what, counted, n, source})
+			out.Agree = append(out.Agree, Agreement{what, counted, n, s.slack[pass][source], source})
 		}
 	}
 	if pass == PassLight {
@@ -135,7 +135,7 @@ func (s *session) check(p *Profile) {
 			p.warn("counts-lost", "%d events found their table full", n)
 		}
 		for _, a := range c.Agree {
-			if d := float64(a.Counted) - float64(a.Kernel); max(d, -d) > agreementLimit*float64(a.Kernel)+100 {
+			if d := float64(a.Counted) - float64(a.Kernel); max(d, -d) > agreementLimit*float64(a.Kernel)+float64(a.Slack) {
 				p.warn("disagreement", "%s: counted %d, the kernel's %s says %d", a.What, a.Counted, a.Source, a.Kernel)
 			}
 		}

@@ -104,13 +104,15 @@ type NIC struct {
 	count.NICCounts
 }
 
-// Agreement is a count beside the kernel's own over the same slices. The two are not
-// read at the same instant.
+// Agreement is a count beside the kernel's own over the same slices.
 type Agreement struct {
 	What    string `json:"what"`
 	Counted uint64 `json:"counted"`
 	Kernel  uint64 `json:"kernel"`
-	Source  string `json:"source"` // the kernel's file and field
+	// Slack is by how much the kernel's count may be off either way, as it went on counting
+	// while the two were read.
+	Slack  uint64 `json:"kernel_plus_minus"`
+	Source string `json:"source"` // the kernel's file and field
 }
 
 // Sampling is the pass of samples.

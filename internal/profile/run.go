@@ -187,6 +187,16 @@ func (s *session) run(ctx context.Context) (*Profile, error) {
 	return p, s.finish(p)
 }
 
+// addTo adds counters to those of a pass, divided by a number.
+func addTo(sums map[string]map[string]uint64, pass string, counters map[string]uint64, by uint64) {
+	if sums[pass] == nil {
+		sums[pass] = map[string]uint64{}
+	}
+	for name, n := range counters {
+		sums[pass][name] += n / by
+	}
+}
+
 // over tells whether the load has ended.
 func (s *session) over() bool {
 	select {
@@ -246,13 +256,8 @@ func (s *session) slice(ctx context.Context, x slice) (e edges, err error) {
 	if end.kernel.bytes > begin.kernel.bytes {
 		e.bytes = end.kernel.bytes - begin.kernel.bytes
 	}
-	grown := s.grown[x.pass]
-	if grown == nil {
-		grown = map[string]uint64{}
-		s.grown[x.pass] = grown
-	}
-	for name, n := range host.Difference(begin.kernel.counters, end.kernel.counters) {
-		grown[name] += n
-	}
+	addTo(s.grown, x.pass, host.Difference(begin.kernel.counters, end.kernel.counters), 1)
+	addTo(s.slack, x.pass, begin.slack, 2)
+	addTo(s.slack, x.pass, end.slack, 2)
 	return e, s.account(x.pass, begin, end)
 }

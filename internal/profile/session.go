@@ -38,12 +38,13 @@ type session struct {
 	turn    int                          // of the event whose slice is next
 	counted map[string]*count.Counts     // by pass, over its slices
 	grown   map[string]map[string]uint64 // by pass: the kernel's own counters
+	slack   map[string]map[string]uint64 // by pass: half of what these grew while they were read
 	closed  bool
 }
 
 // open opens whatever can be had here, and notes what can't.
 func open(ctx context.Context, o Options) (_ *session, err error) {
-	s := &session{options: o, counted: map[string]*count.Counts{}, grown: map[string]map[string]uint64{}}
+	s := &session{options: o, counted: map[string]*count.Counts{}, grown: map[string]map[string]uint64{}, slack: map[string]map[string]uint64{}}
 	s.samples.init()
 	defer func() {
 		if err != nil {
@@ -168,8 +169,9 @@ func (s *session) stop(pass string) error {
 type edge struct {
 	time   int64
 	kernel reading
-	counts *count.Counts // in the passes that count
-	cpu    cpu.Mark      // in the pass of samples
+	slack  map[string]uint64 // by how much a kernel's counter grew while it was read
+	counts *count.Counts     // in the passes that count
+	cpu    cpu.Mark          // in the pass of samples
 }
 
 // edge reads what the pass needs.
@@ -196,10 +198,9 @@ func (s *session) bracket(e *edge) (err error) {
 		return err
 	}
 	after, err := machineCounters(s.meter.proc)
-	for name, n := range after {
-		if before := e.kernel.counters[name]; n >= before {
-			e.kernel.counters[name] = before + (n-before)/2
-		}
+	e.slack = host.Difference(e.kernel.counters, after)
+	for name, n := range e.slack {
+		e.kernel.counters[name] += n / 2
 	}
 	return err
 }

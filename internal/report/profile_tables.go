@@ -174,7 +174,7 @@ func countTable(x *profile.Profile) *profileTable {
 			continue
 		}
 		for _, a := range c.Agree {
-			t.note("%s: counted %d, the kernel %d (%s)", a.What, a.Counted, a.Kernel, a.Source)
+			t.note("%s: counted %d, the kernel %d ± %d (%s)", a.What, a.Counted, a.Kernel, a.Slack, a.Source)
 		}
 	}
 	return t
