@@ -42,7 +42,7 @@ func parseHost(s string) (meter.Host, error) {
 		parts := strings.Split(s, ":")
 		name, rest = parts[0], parts[1:]
 	}
-	if name == "" || strings.ContainsAny(name, " \t/") {
+	if name == "" || strings.ContainsAny(name, " \t/[]") {
 		return fail("no host")
 	}
 	port, nic := "", ""
