@@ -38,8 +38,8 @@ stack and by function; interrupts, polls, allocations, copies and wake-ups per f
 and per MB; for each flow the CPUs that its bytes went between; the locks that were
 waited for.
 
-After -- may stand a command that makes the traffic: it is started, profiled from a
-second on, and waited for. --with "run ..." does so with stackmeter's own load, and
+After -- may stand a command that makes the traffic: it is started, profiled once
+there is traffic, and waited for. --with "run ..." does so with stackmeter's own load, and
 --with PLAN runs a plan with each trial profiled, as study --profile.
 
 Throughput and traces are never taken together: each pass has slices of its own,

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/stackmeter/stackmeter/internal/profile"
 	"github.com/stackmeter/stackmeter/internal/study"
@@ -74,11 +73,8 @@ func (f *profileFlags) studyWithProfile(ctx context.Context, plan []string, stdo
 	return &exitError{Run(ctx, args, stdout, stderr), errSaid}
 }
 
-// settle is how long a command has to bring its traffic up.
-const settle = time.Second
-
-// profileCommand profiles while a command runs, at most for the options' duration, and
-// waits for its end. What it prints goes to stderr.
+// profileCommand profiles while a command runs, from when there is traffic and at most for
+// the options' duration, and waits for its end. What it prints goes to stderr.
 func (f *profileFlags) profileCommand(ctx context.Context, o profile.Options, command []string, stderr io.Writer, bar *tui.Progress) (*profile.Profile, error) {
 	c := exec.Command(command[0], command[1:]...)
 	c.Stdout, c.Stderr = stderr, stderr
@@ -97,12 +93,16 @@ func (f *profileFlags) profileCommand(ctx context.Context, o profile.Options, co
 		}
 		<-ended
 	}()
+	if err := profile.Await(ctx, ended); err != nil {
+		if ctx.Err() != nil {
+			err = errors.New("interrupted; nothing was loaded")
+		}
+		return nil, err
+	}
 	select {
 	case <-ended:
-		return nil, fmt.Errorf("%s ended before it could be profiled: %v", command[0], failed)
-	case <-ctx.Done():
-		return nil, errors.New("interrupted; nothing was loaded")
-	case <-time.After(settle):
+		return nil, fmt.Errorf("%s ended before there was traffic to profile: %v", command[0], failed)
+	default:
 	}
 	o.Until = ended
 	p, err := profileWithProgress(ctx, o, bar)
