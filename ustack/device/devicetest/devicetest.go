@@ -35,6 +35,8 @@ func Run(t *testing.T, space *netns.Space, bytes int, make func(t *testing.T) us
 	t.Run("sound", func(t *testing.T) {
 		st := Stack(t, make(t), ustack.Techniques{})
 		conversations(t, space, st, bytes)
+		datagrams(t, space, st)
+		pings(t, space)
 	})
 	t.Run("faulty", func(t *testing.T) {
 		d := fault.New(make(t), fault.Config{Seed: 1, Loss: 0.005, Duplicate: 0.005, Corrupt: 0.005, Reorder: 0.01, Jitter: 2 * time.Millisecond})
