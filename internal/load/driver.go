@@ -37,6 +37,7 @@ func newFlow(spec *FlowSpec, id int, s *Spec, t Transport, slot *Slot) *Flow {
 	f.answers = answers(s)
 	f.begun = make([]int64, f.burst)
 	f.lossy = spec.Transport == UDP || s.Workload == "crr" && s.Role == Server
+	f.filled = f.lossy
 	if spec.Rate > 0 {
 		f.period = max(1, int64(1e9/spec.Rate))
 	}

@@ -18,6 +18,9 @@ const (
 	Writable        // or connected
 	Acceptable      // a client, of any flow of the listener
 	Due             // the time Flow.due
+	// Drained goes with Readable: what was there has been read, only what comes later counts.
+	// It spares the poller a second look at each flow that it has reported.
+	Drained
 )
 
 // Flow is one end of one flow as its workload sees it. It belongs to one thread.
@@ -46,6 +49,7 @@ type Flow struct {
 	due    int64   // when the next may begin, CLOCK_MONOTONIC nanoseconds
 	period int64   // between two, 0: as fast as they go
 	open   bool    // rr: a request is begun and not sent; crr: there is a connection
+	filled bool    // rr: the last receive call may have left something
 	lossy  bool    // what is not answered in time is given up
 	watch  Wait    // what the poller was told
 	queued bool    // in the loop's heap of due times

@@ -23,8 +23,11 @@ func (rr) Client(f *Flow) (Wait, unix.Errno) {
 					return 0, 0
 				}
 				if f.paced() {
-					if f.flying == 0 {
+					if f.flying == 0 && f.filled {
 						return Due, 0
+					}
+					if f.flying == 0 { // the poller may go on watching: it has nothing to report
+						return Due | f.readable(), 0
 					}
 					break
 				}
@@ -53,6 +56,7 @@ func (rr) Client(f *Flow) (Wait, unix.Errno) {
 			return waitOrEnd(f.wait(), errno)
 		}
 		now = clock.Now()
+		f.filled = f.lossy || n == len(f.in) // one datagram a call, others may wait
 		f.Received += uint64(n)
 		f.ReceivedMessages++
 		for f.got += n; f.got >= f.response && f.flying > 0; f.got -= f.response {
@@ -67,9 +71,17 @@ func (rr) Client(f *Flow) (Wait, unix.Errno) {
 // wait is what a client with requests under way waits for.
 func (f *Flow) wait() Wait {
 	if f.period != 0 && f.flying < f.burst {
-		return Readable | Due
+		return f.readable() | Due
 	}
-	return Readable
+	return f.readable()
+}
+
+// readable is what an end waits for that has used all that it received.
+func (f *Flow) readable() Wait {
+	if f.filled {
+		return Readable
+	}
+	return Readable | Drained
 }
 
 // sendRest sends what is left of a message of n bytes.
@@ -96,7 +108,7 @@ func (rr) Server(f *Flow) (Wait, unix.Errno) {
 			f.got -= f.request
 			f.Transactions++
 			if f.polled && f.got < f.request {
-				return Readable, 0 // the client waits for this answer first
+				return f.readable(), 0 // the client waits for this answer first
 			}
 		}
 		n, errno := f.Recv(f.in)
@@ -104,8 +116,9 @@ func (rr) Server(f *Flow) (Wait, unix.Errno) {
 			if errno == unix.EAGAIN && f.Stopped() {
 				return 0, 0
 			}
-			return waitOrEnd(Readable, errno)
+			return waitOrEnd(f.readable(), errno)
 		}
+		f.filled = f.lossy || n == len(f.in) // one datagram a call, others may wait
 		f.Received += uint64(n)
 		f.ReceivedMessages++
 		f.got += n

@@ -60,6 +60,9 @@ func (p *poller) Watch(i int, t load.Transport, want load.Wait) error {
 	if want&load.Readable != 0 {
 		e.Events |= unix.EPOLLIN
 	}
+	if want&load.Drained != 0 {
+		e.Events |= unix.EPOLLET & 0xffffffff
+	}
 	if want&load.Writable != 0 {
 		e.Events |= unix.EPOLLOUT
 	}
