@@ -9,10 +9,7 @@ import "golang.org/x/sys/unix"
 func promptly(f func()) {
 	ahead := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
 	if unix.SchedSetAttr(0, &ahead, 0) == nil {
-		defer func() {
-			normal := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}
-			_ = unix.SchedSetAttr(0, &normal, 0) // always allowed
-		}()
+		defer func() { _ = schedule(0, unix.SCHED_NORMAL) }() // from here, always allowed
 	}
 	f()
 }

@@ -70,6 +70,7 @@ func (w *worker) thread() error {
 			name := fmt.Sprintf("sm-flow%d", flows[0].id)
 			errs[i] = errors.Join(alone(name, cpu))
 			w.run(flows, latency, &errs[i], &ready)
+			w.ended.Do(w.stepForward)
 		}()
 	}
 	ready.Wait()
@@ -142,12 +143,22 @@ func (w *worker) stepBack() error {
 		if hot[tid] {
 			return nil
 		}
-		attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}
-		if err := unix.SchedSetAttr(tid, &attr, 0); err != nil {
+		if err := schedule(tid, unix.SCHED_IDLE); err != nil {
 			return fmt.Errorf("give thread %d the policy SCHED_IDLE: %w", tid, err)
 		}
 		return nil
 	})
+}
+
+// stepForward undoes stepBack when a flow has ended, so that what is told of it does not wait
+// for an idle CPU. Without privileges the kernel may refuse it, and it waits.
+func (w *worker) stepForward() {
+	_ = eachThread(func(tid int) error { return schedule(tid, unix.SCHED_NORMAL) })
+}
+
+func schedule(tid int, policy uint32) error {
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: policy}
+	return unix.SchedSetAttr(tid, &attr, 0)
 }
 
 // alone prepares the calling thread for a hot loop on a CPU (-1: any). It gets a table of

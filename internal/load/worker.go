@@ -96,6 +96,7 @@ type worker struct {
 	start   chan struct{}
 	at      int64 // of the start
 	wg      sync.WaitGroup
+	ended   sync.Once // the first thread has ended its flows
 }
 
 func (w *worker) reply(a answer) {
@@ -214,6 +215,11 @@ func (w *worker) connect(to map[int]string) error {
 
 func (w *worker) finish() {
 	w.wg.Wait()
+	if w.prepare.Spec.Workload == "crr" { // the others' are closed once all have connected
+		for _, l := range w.lis {
+			l.Close()
+		}
+	}
 	var a answer
 	for _, f := range w.flows {
 		e := End{ID: f.id, Socket: f.Info()}
