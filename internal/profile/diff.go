@@ -25,13 +25,15 @@ type Change struct {
 // Diff is two configurations side by side, per byte carried: the counterpart of the
 // paper's Table 2.
 type Diff struct {
-	BeforeProfiles int      `json:"before_profiles"`
-	AfterProfiles  int      `json:"after_profiles"`
-	Total          Change   `json:"total"` // CPU time not halted
-	Idle           Change   `json:"idle"`
-	Stages         []Change `json:"stages"`
-	Functions      []Change `json:"functions"` // largest change first
-	Counts         []Change `json:"counts"`    // per MB, not nanoseconds: events of the tree
+	BeforeProfiles int `json:"before_profiles"`
+	AfterProfiles  int `json:"after_profiles"`
+	// Total is CPU time not halted, without what processes beside the load used. Functions
+	// and the tree are without it too.
+	Total     Change   `json:"total"`
+	Idle      Change   `json:"idle"`
+	Stages    []Change `json:"stages"`
+	Functions []Change `json:"functions"` // largest change first
+	Counts    []Change `json:"counts"`    // per MB, not nanoseconds: events of the tree
 	// Events are hardware events by function, per kilobyte: the paper's Table 2 itself, where
 	// there is a PMU.
 	Events   []EventDiff `json:"events,omitempty"`
@@ -70,7 +72,7 @@ func Compare(before, after []*Profile) (*Diff, error) {
 		}
 		return change(name, v)
 	}
-	d.Total = whole("all", func(p *Profile) float64 { return p.Sampling.PerKilobyte(p.Sampling.BusySeconds()) })
+	d.Total = whole("all", func(p *Profile) float64 { return p.Sampling.PerKilobyte(p.Sampling.loadSeconds()) })
 	d.Idle = whole("idle", func(p *Profile) float64 { return p.Sampling.PerKilobyte(p.Sampling.IdleSeconds()) })
 	d.CrossCPU = whole("bytes across CPUs", crossShare)
 	stages := gathering{}
@@ -81,7 +83,7 @@ func Compare(before, after []*Profile) (*Diff, error) {
 			for _, x := range p.Sampling.ByStage() {
 				stages.put(i, j, len(side), x.Name, "", p.Sampling.PerKilobyte(x.Seconds))
 			}
-			for _, x := range p.Sampling.ByFunction() {
+			for _, x := range p.Sampling.byFunction(ofLoad) {
 				if x.Samples > 0 {
 					functions.put(i, j, len(side), x.Name, x.Stage, p.Sampling.PerKilobyte(x.Seconds))
 				}

@@ -3,6 +3,8 @@ package profile
 import (
 	"math"
 	"testing"
+
+	"github.com/stackmeter/stackmeter/internal/profile/stage"
 )
 
 // heavier is a profile whose CPUs were busier by a factor over the same bytes, and
@@ -97,4 +99,32 @@ func TestCompareOfTooLittleSaysSo(t *testing.T) {
 	if _, err := Compare(nil, []*Profile{captured(t)}); err == nil {
 		t.Error("nothing was compared with something")
 	}
+}
+
+// TestStrangersAreLeftOut makes some of a side's stacks those of processes beside the
+// load.
+func TestStrangersAreLeftOut(t *testing.T) {
+	p := captured(t)
+	var gone float64
+	per := p.Sampling.perSample()
+	for i := range p.Sampling.Stacks {
+		if x := &p.Sampling.Stacks[i]; x.Stage == stage.Load {
+			x.Stage = stage.Stranger
+			gone += float64(x.Count) * per[x.CPU]
+		}
+	}
+	if gone == 0 {
+		t.Fatal("the capture has no user code")
+	}
+	d, err := Compare([]*Profile{captured(t)}, []*Profile{p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	near(t, "total", d.Total.Before-d.Total.After, p.Sampling.PerKilobyte(gone))
+	sum := 0.0
+	for _, f := range d.Functions {
+		sum += f.After
+	}
+	near(t, "functions", sum, d.Total.After)
+	near(t, "tree", DiffTree(nil, []*Profile{p}).Value, d.Total.After)
 }

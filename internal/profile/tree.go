@@ -23,7 +23,7 @@ type Node struct {
 // Tree is the stacks as a tree: all, process, functions.
 func (s *Sampling) Tree() *Node {
 	root := &Node{Name: "all"}
-	s.grow(root, func(n *Node, seconds float64) { n.Value += seconds })
+	s.grow(root, func(*Stack) bool { return true }, func(n *Node, seconds float64) { n.Value += seconds })
 	root.settle()
 	return root
 }
@@ -35,7 +35,7 @@ func DiffTree(before, after []*Profile) *Node {
 	for i, side := range [][]*Profile{before, after} {
 		side = usable(side)
 		for _, p := range side {
-			p.Sampling.grow(root, func(n *Node, seconds float64) {
+			p.Sampling.grow(root, ofLoad, func(n *Node, seconds float64) {
 				v := p.Sampling.PerKilobyte(seconds) / float64(len(side))
 				if i == 0 {
 					n.Before += v
@@ -50,10 +50,13 @@ func DiffTree(before, after []*Profile) *Node {
 }
 
 // grow adds the stacks' time along their paths.
-func (s *Sampling) grow(root *Node, add func(*Node, float64)) {
+func (s *Sampling) grow(root *Node, keep func(*Stack) bool, add func(*Node, float64)) {
 	per := s.perSample()
 	for i := range s.Stacks {
 		x := &s.Stacks[i]
+		if !keep(x) {
+			continue
+		}
 		d := float64(x.Count) * per[x.CPU]
 		n := root
 		n.count(x.Stage, d)

@@ -118,7 +118,23 @@ func (x *Stack) leaf() int {
 }
 
 // ByFunction is the time by function, own time first.
-func (s *Sampling) ByFunction() []Part {
+func (s *Sampling) ByFunction() []Part { return s.byFunction(func(*Stack) bool { return true }) }
+
+// ofLoad leaves out what processes beside the load did.
+func ofLoad(x *Stack) bool { return x.Stage != stage.Stranger }
+
+// loadSeconds is BusySeconds without what processes beside the load used.
+func (s *Sampling) loadSeconds() float64 {
+	sum := s.BusySeconds()
+	for _, p := range s.ByStage() {
+		if p.Stage == stage.Stranger {
+			sum -= p.Seconds
+		}
+	}
+	return sum
+}
+
+func (s *Sampling) byFunction(keep func(*Stack) bool) []Part {
 	per := s.perSample()
 	parts := make([]Part, len(s.Functions))
 	stages := make([]map[stage.Stage]float64, len(s.Functions))
@@ -129,6 +145,9 @@ func (s *Sampling) ByFunction() []Part {
 	seen := make([]int, len(s.Functions)) // by function: the last stack it was in, plus one
 	for i := range s.Stacks {
 		x := &s.Stacks[i]
+		if !keep(x) {
+			continue
+		}
 		d := float64(x.Count) * per[x.CPU]
 		if l := x.leaf(); l >= 0 {
 			p := &parts[l]

@@ -46,7 +46,7 @@ func diffTables(d *profile.Diff) []*profileTable {
 			}
 		}
 	}
-	diffRow(stages, "all busy time", d.Total)
+	diffRow(stages, "busy, without what ran beside", d.Total)
 	diffRow(stages, "idle (halted)", d.Idle)
 	functions := &profileTable{Name: "functions", Title: fmt.Sprintf("the %d that changed most, by their own time", topFunctions), Left: 1, Head: diffHead("function")}
 	for _, c := range d.Functions[:min(topFunctions, len(d.Functions))] {
