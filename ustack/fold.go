@@ -30,6 +30,10 @@ type folding struct {
 	behind  []unsummed // verified segments that wait for those
 }
 
+// ready reports whether the next bytes are in left. While segments that were given back
+// wait for the shard they may not be: some may hold bytes that found no room.
+func (o *folding) ready() bool { return len(o.left) > 0 && len(o.done) == 0 }
+
 // unsummed is a segment whose checksum nobody has verified yet.
 type unsummed struct {
 	f     *frame.Frame // its payload
@@ -212,6 +216,10 @@ func (s *shard) skim(c *TCPConn, o *tcp.Out, now int64) {
 func (c *TCPConn) foldInto(b []byte) int {
 	o := &c.rx.folding
 	c.rx.mu.Lock()
+	if c.rx.list.Head != nil || !o.ready() {
+		c.rx.mu.Unlock()
+		return 0 // the shard was at it since: other bytes come first
+	}
 	work := o.left
 	o.left, o.busy = c.spare[:0], true
 	c.rx.mu.Unlock()

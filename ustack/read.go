@@ -74,7 +74,7 @@ func (q *receiveQueue) take(l *frame.List, fold bool) (bool, error) {
 	switch {
 	case q.list.Head != nil:
 		l.Join(&q.list)
-	case fold && len(q.folding.left) > 0:
+	case fold && q.folding.ready():
 		return true, nil
 	case q.err != nil:
 		return false, q.err
