@@ -35,7 +35,7 @@ type Tally struct {
 	Lost             uint64 `json:"lost"`          // datagrams that never came, by their numbers; rr: requests given up
 	Reordered        uint64 `json:"reordered"`     // datagrams that came after a later one
 	// Jitter is the smoothed difference of transit times of datagrams (RFC 3550, 6.4.1),
-	// nanoseconds; unlike the others it is no sum.
+	// nanoseconds; unlike the others it is no sum. Datagrams of one send call count once.
 	Jitter uint64 `json:"jitter_nanoseconds"`
 }
 

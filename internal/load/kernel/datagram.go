@@ -24,6 +24,7 @@ type arrivals struct {
 	tally    *load.Tally
 	numbered bool   // they have headers
 	next     uint64 // the number after the highest so far
+	sent     int64  // when the last one was
 	transit  int64  // of the last one: only differences mean something, the clocks have no common zero
 	jitter   int64  // 16 times what is told, as in RFC 3550, A.8
 }
@@ -66,8 +67,11 @@ func (a *arrivals) one(b []byte, now int64) {
 		a.tally.Lost += gap
 		a.next = n + 1
 	}
+	if a.tally.Datagrams++; a.tally.Datagrams > 1 && sent == a.sent {
+		return // they left in one call: taken one by one they would hide what the calls' times show
+	}
 	transit := now - sent
-	if a.tally.Datagrams++; a.tally.Datagrams > 1 {
+	if a.tally.Datagrams > 1 {
 		d := transit - a.transit
 		if d < 0 {
 			d = -d
@@ -75,5 +79,5 @@ func (a *arrivals) one(b []byte, now int64) {
 		a.jitter += d - (a.jitter+8)>>4
 		a.tally.Jitter = uint64(a.jitter >> 4)
 	}
-	a.transit = transit
+	a.sent, a.transit = sent, transit
 }
