@@ -41,7 +41,6 @@ type TCPConn struct {
 
 	readMu       sync.Mutex // one reader at a time
 	held         frame.List // bytes that the reader has taken and not passed on
-	spare        []unsummed // memory for the next segments that are left to the reader
 	readDeadline deadline
 
 	writeMu       sync.Mutex // one writer at a time
@@ -59,6 +58,9 @@ func (s *shard) newConn(k flowKey, l *Listener) *TCPConn {
 		if _, via, err := s.st.source(k.remote); err == nil {
 			c.hop = s.st.neigh.get(via)
 		}
+	}
+	if s.st.cfg.Techniques.Checksum == InReader {
+		c.rx.folding = &folding{}
 	}
 	c.rx.ready, c.snd.room = make(chan struct{}, 1), make(chan struct{}, 1)
 	return c

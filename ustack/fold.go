@@ -17,7 +17,7 @@ import (
 // acknowledged, and no Read returns, before the bytes are verified. All other segments
 // of the connection queue up behind.
 //
-// The fields are guarded by receiveQueue.mu, but for those of the shard.
+// The fields are guarded by receiveQueue.mu, but for those of the shard and the reader.
 type folding struct {
 	present bool       // a reader waits or is at it, who will take what is left
 	busy    bool       // it has taken segments and not given them back
@@ -28,6 +28,9 @@ type folding struct {
 	pending bool       // there may be segments in left or done, or with the reader
 	next    uint32     // sequence number behind them; valid if pending
 	behind  []unsummed // verified segments that wait for those
+
+	// Of the reader.
+	spare []unsummed // memory for the next left
 }
 
 // ready reports whether the next bytes are in left. While segments that were given back
@@ -70,7 +73,7 @@ func (u *unsummed) judge() {
 // next. f begins with the TCP header.
 func (s *shard) leave(c *TCPConn, f *frame.Frame, ip *wire.IP, h *wire.TCP) bool {
 	n := f.Len() - h.HeaderLen
-	o := &c.rx.folding
+	o := c.rx.folding
 	if n == 0 || f.Offload.Checksum != frame.ChecksumFull || ip.TOS&wire.ECNMask == wire.CE || c.arrived >= 0 || len(o.behind) > 0 {
 		return false
 	}
@@ -110,8 +113,8 @@ func (s *shard) leave(c *TCPConn, f *frame.Frame, ip *wire.IP, h *wire.TCP) bool
 // regain takes segments back from the reader, those it has not touched included, and
 // adds them to the bunch. It returns false if the reader is at it: then all has to wait.
 func (s *shard) regain(c *TCPConn) bool {
-	o := &c.rx.folding
-	if !o.pending {
+	o := c.rx.folding
+	if o == nil || !o.pending {
 		return true
 	}
 	c.rx.mu.Lock()
@@ -154,7 +157,7 @@ func (s *shard) gatherUnsummed(c *TCPConn, u *unsummed) {
 // f begins with the TCP header.
 func (s *shard) queueBehind(c *TCPConn, f *frame.Frame, h *wire.TCP) {
 	const most = 4096
-	o := &c.rx.folding
+	o := c.rx.folding
 	if len(o.behind) >= most {
 		s.drop(f, rxBehind)
 		return
@@ -165,7 +168,7 @@ func (s *shard) queueBehind(c *TCPConn, f *frame.Frame, h *wire.TCP) {
 
 // takeFolded lets TCP see what the reader gave back. It is called between bunches.
 func (s *shard) takeFolded(c *TCPConn, now int64) {
-	if !c.rx.folding.pending || !s.regain(c) || c.arrived < 0 {
+	if o := c.rx.folding; o == nil || !o.pending || !s.regain(c) || c.arrived < 0 {
 		return
 	}
 	s.arriveAll(c, now)
@@ -176,7 +179,10 @@ func (s *shard) takeFolded(c *TCPConn, now int64) {
 
 // dropFolded frees what is left when a connection has ended.
 func (s *shard) dropFolded(c *TCPConn) {
-	o := &c.rx.folding
+	o := c.rx.folding
+	if o == nil {
+		return
+	}
 	c.rx.mu.Lock()
 	lists := [][]unsummed{o.left, o.done, o.behind}
 	o.left, o.done, o.behind = nil, nil, nil
@@ -214,14 +220,14 @@ func (s *shard) skim(c *TCPConn, o *tcp.Out, now int64) {
 // foldInto copies segments that were left to the reader to b and sums them in the same
 // pass. It returns how many bytes of b are filled and good. c.readMu is held.
 func (c *TCPConn) foldInto(b []byte) int {
-	o := &c.rx.folding
+	o := c.rx.folding
 	c.rx.mu.Lock()
 	if c.rx.list.Head != nil || !o.ready() {
 		c.rx.mu.Unlock()
 		return 0 // the shard was at it since: other bytes come first
 	}
 	work := o.left
-	o.left, o.busy = c.spare[:0], true
+	o.left, o.busy = o.spare[:0], true
 	c.rx.mu.Unlock()
 	n := 0
 	for i := range work {
@@ -238,9 +244,9 @@ func (c *TCPConn) foldInto(b []byte) int {
 		n += len(p)
 	}
 	c.rx.mu.Lock()
-	c.spare = nil
+	o.spare = nil
 	if o.done != nil {
-		c.spare = o.done[:0]
+		o.spare = o.done[:0]
 	}
 	o.done, o.busy, o.present = work, false, false
 	c.rx.mu.Unlock()
@@ -251,7 +257,10 @@ func (c *TCPConn) foldInto(b []byte) int {
 // leaveFolding says that nobody is there any more to sum what is left; the shard has
 // to. c.readMu is held.
 func (c *TCPConn) leaveFolding() {
-	o := &c.rx.folding
+	o := c.rx.folding
+	if o == nil {
+		return
+	}
 	c.rx.mu.Lock()
 	o.present = false
 	pending := len(o.left) > 0

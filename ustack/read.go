@@ -18,7 +18,7 @@ type receiveQueue struct {
 	err     error // instead of io.EOF
 	waiting bool
 	ready   chan struct{}
-	folding folding
+	folding *folding // nil: checksums are verified on arrival
 }
 
 // put appends bytes, and their end, and reports whether it woke a reader.
@@ -81,7 +81,10 @@ func (q *receiveQueue) take(l *frame.List, fold bool) (bool, error) {
 	case q.ended:
 		return false, io.EOF
 	default:
-		q.waiting, q.folding.present = true, fold
+		q.waiting = true
+		if fold {
+			q.folding.present = true
+		}
 	}
 	return false, nil
 }
@@ -124,7 +127,7 @@ func (c *TCPConn) Read(b []byte) (int, error) {
 	}
 	c.readMu.Lock()
 	defer c.doneReading()
-	fold := c.st.cfg.Techniques.Checksum == InReader
+	fold := c.rx.folding != nil
 	for {
 		folded, err := c.fill(fold)
 		if err != nil {

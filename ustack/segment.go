@@ -28,7 +28,7 @@ func (s *shard) segment(f *frame.Frame, ip *wire.IP, now int64) {
 	if c == nil || c.key != k {
 		c = s.flows[k]
 	}
-	if c != nil && s.st.cfg.Techniques.Checksum == InReader {
+	if c != nil && c.rx.folding != nil {
 		s.last = c
 		if s.leave(c, f, ip, &h) {
 			return
@@ -129,7 +129,7 @@ func (s *shard) arriveAll(c *TCPConn, now int64) {
 		j = a.next
 	}
 	c.arrived = -1
-	if s.st.cfg.Techniques.Checksum == InReader {
+	if c.rx.folding != nil {
 		s.skim(c, &s.out, now)
 	}
 }
