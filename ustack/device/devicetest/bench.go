@@ -2,6 +2,7 @@ package devicetest
 
 import (
 	"context"
+	"errors"
 	"net"
 	"testing"
 	"time"
@@ -38,6 +39,7 @@ func Bench(b *testing.B, space *netns.Space, make func(b *testing.B) ustack.Devi
 			b.Run("receive", func(b *testing.B) { stream(b, space, st, false) })
 			b.Run("send", func(b *testing.B) { stream(b, space, st, true) })
 			b.Run("rr", func(b *testing.B) { requests(b, space, st) })
+			b.Run("crr", func(b *testing.B) { connections(b, space, st) })
 		})
 	}
 }
@@ -164,4 +166,64 @@ func requests(b *testing.B, space *netns.Space, st *ustack.Stack) {
 	for _, c := range open {
 		_ = c.Close()
 	}
+}
+
+// connections is 8 clients of the stack that each connect to the kernel, have one byte
+// answered and close; an iteration is a connection of each.
+func connections(b *testing.B, space *netns.Space, st *ustack.Stack) {
+	const clients = 8
+	var l net.Listener
+	if err := space.Do(func() (err error) {
+		l, err = net.Listen("tcp", net.JoinHostPort(host(Kernel4), "0"))
+		return err
+	}); err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	for range clients {
+		go func() {
+			buf := make([]byte, 1)
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				if _, err := c.Read(buf); err == nil {
+					_, _ = c.Write(buf)
+					_, _ = c.Read(buf) // the client closes first
+				}
+				_ = c.Close()
+			}
+		}()
+	}
+	one := func() error {
+		c, err := st.Dial(b.Context(), "tcp", l.Addr().String())
+		if err != nil {
+			return err
+		}
+		buf := make([]byte, 1)
+		_, err = c.Write(buf)
+		_, err2 := c.Read(buf)
+		return errors.Join(err, err2, c.Close())
+	}
+	b.ResetTimer()
+	used := cpu(b)
+	done := make(chan error, clients)
+	for range clients {
+		go func() {
+			for range b.N {
+				if err := one(); err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	for range clients {
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)*clients/(cpu(b)-used).Seconds(), "crr/s/cpu")
 }
