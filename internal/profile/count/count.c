@@ -91,7 +91,7 @@ struct nic {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 1024);
+	__uint(max_entries, 512); /* each takes 128 bytes a CPU */
 	__type(key, struct nic_key);
 	__type(value, struct nic);
 } nics SEC(".maps");
@@ -104,7 +104,7 @@ struct cache {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 512);
+	__uint(max_entries, 384);
 	__type(key, __u64);
 	__type(value, struct cache);
 } caches SEC(".maps");

@@ -79,7 +79,7 @@ struct wakes {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 2048);
 	__type(key, __u32); /* process */
 	__type(value, struct wakes);
 } wakeups SEC(".maps");

@@ -53,7 +53,7 @@ struct site {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 8192);
+	__uint(max_entries, 2048);
 	__type(key, struct site_key);
 	__type(value, struct site);
 } sites SEC(".maps");
