@@ -19,6 +19,7 @@ import (
 type trialProfiles struct {
 	plan *experiment.Plan
 	last *profile.Profile // of the trial that was run last; nil: none
+	err  error            // why there is none
 }
 
 // profileOpening is what loading and switching the programs takes beside the slices, at
@@ -35,18 +36,24 @@ func newTrialProfiles(plan *experiment.Plan, bench *experiment.Bench) *trialProf
 	return t
 }
 
-func (t *trialProfiles) run(ctx context.Context, agents []int) (err error) {
-	t.last, err = profile.Run(ctx, profile.Options{Duration: t.plan.Profile, PIDs: agents[:1], Load: agents})
-	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("profile: %w", err)
+// run fails only where the study is interrupted: a trial whose window was measured counts
+// without a profile too.
+func (t *trialProfiles) run(ctx context.Context, agents []int) error {
+	t.last, t.err = profile.Run(ctx, profile.Options{Duration: t.plan.Profile, PIDs: agents[:1], Load: agents})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	return err
+	return nil
 }
 
-// keep writes the profile of a trial that counts.
+// keep writes the profile of a trial that counts; one that failed is warned of in the
+// record.
 func (t *trialProfiles) keep(dir string, rec *trial.Trial) error {
 	p := t.last
-	t.last = nil
+	if t.err != nil {
+		rec.Warnings = append(rec.Warnings, trial.Warning{Code: "not-profiled", Text: "profile: " + t.err.Error()})
+	}
+	t.last, t.err = nil, nil
 	if p == nil || rec.Status != trial.OK {
 		return nil
 	}

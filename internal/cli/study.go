@@ -341,7 +341,8 @@ func (s *studyRun) measure(ctx context.Context, bench *experiment.Bench) error {
 			if t.Status == trial.Failed {
 				s.progress.Note("trial %s failed: %s", t.ID, t.Error)
 			}
-			return errors.Join(s.writer.Append(&t), profiles.keep(s.writer.Path(), &t))
+			err := profiles.keep(s.writer.Path(), &t)
+			return errors.Join(err, s.writer.Append(&t))
 		},
 		Progress: func(p experiment.Progress) { s.progress.Step(p.Done, p.Total, p.Now, p.Left) },
 	}
