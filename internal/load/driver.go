@@ -107,7 +107,10 @@ func (f *Flow) block(t turn) unix.Errno {
 		case errno != 0 || w == 0:
 			return errno
 		case w&Due != 0:
-			clock.SleepUntil(f.due)
+			// A slow rate must not hold up the flow's end.
+			for now := clock.Now(); now < f.due && !f.Stopped(); now = clock.Now() {
+				clock.SleepUntil(min(f.due, now+maxWait.Nanoseconds()))
+			}
 		}
 	}
 }

@@ -160,6 +160,8 @@ func (s *Spec) Validate() error {
 		return fmt.Errorf("flows: %d with a thread each, want at most %d: choose the model %q", flows, MaxThreads, Epoll)
 	case s.Threads < 0 || s.Threads > MaxThreads:
 		return fmt.Errorf("threads: %d, want 0 to %d", s.Threads, MaxThreads)
+	case slices.ContainsFunc(s.CPUs, func(cpu int) bool { return cpu < 0 || cpu > 1<<16 }):
+		return fmt.Errorf("cpus: %v, want numbers of CPUs from 0", s.CPUs)
 	case s.Lifetime <= 0 || s.Lifetime > MaxDuration:
 		return fmt.Errorf("lifetime_nanoseconds: %v, want above 0 and at most %v", s.Lifetime, MaxDuration)
 	}
@@ -199,8 +201,8 @@ func (f *FlowSpec) validate() error {
 		}
 	}
 	switch {
-	case f.Rate < 0 || f.Rate > 1e8:
-		return fmt.Errorf("rate_per_second: %g, want 0 (as fast as it goes) to 1e8", f.Rate)
+	case !(f.Rate == 0 || f.Rate >= 0.001 && f.Rate <= 1e8):
+		return fmt.Errorf("rate_per_second: %g, want 0 (as fast as it goes) or 0.001 to 1e8", f.Rate)
 	case !slices.Contains([]string{"", TCP, UDP, Unix, VSock, MPTCP}, f.Transport):
 		return fmt.Errorf("transport: %q, want %q, %q, %q, %q or %q", f.Transport, TCP, UDP, Unix, VSock, MPTCP)
 	case !slices.Contains([]string{"", Copy, Sendfile, ZeroCopy}, f.SendMethod):
