@@ -100,7 +100,8 @@ func (s *session) await(ctx context.Context, p Await) (Carrying, error) {
 	table := s.pool.Table
 	// A connection of crr may go to any flow of the server.
 	payload := s.spec.Workload != "crr" || s.spec.Role == load.Client
-	for end := time.Now().Add(min(p.Timeout, time.Minute)); ; {
+	timeout := min(p.Timeout, time.Minute)
+	for end := time.Now().Add(timeout); ; {
 		n, err := table.Carrying(payload)
 		if err != nil {
 			return Carrying{}, err
@@ -109,7 +110,7 @@ func (s *session) await(ctx context.Context, p Await) (Carrying, error) {
 			break
 		}
 		if time.Now().After(end) {
-			return Carrying{}, fmt.Errorf("%d of %d flows carried nothing in %v", table.Len()-n, table.Len(), p.Timeout)
+			return Carrying{}, fmt.Errorf("%d of %d flows carried nothing in %v", table.Len()-n, table.Len(), timeout)
 		}
 		select {
 		case <-ctx.Done():
