@@ -27,7 +27,7 @@ type Model string
 
 const (
 	// Auto is a thread for each flow where they are few, and Epoll where they are more than
-	// the CPUs.
+	// the CPUs, or where the number of threads is given.
 	Auto    Model = ""
 	Process Model = "process" // a process for each sender–receiver pair, in it a thread for each flow
 	Thread  Model = "thread"  // a thread for each flow, which blocks
@@ -218,12 +218,22 @@ func (c *Config) check() error {
 		return errors.New("within, max_duration_nanoseconds: need confidence")
 	case c.MaxDuration < 0 || c.MaxDuration > load.MaxDuration-2*time.Minute:
 		return fmt.Errorf("max_duration_nanoseconds: %v, want at most %v", c.MaxDuration, load.MaxDuration-2*time.Minute)
+	case c.Mesh && c.RigPairs > 0:
+		return errors.New("mesh: the pairs of the built-in rig have no path to each other: name senders and receivers")
+	case c.Threads > 0 && (c.Model == Thread || c.Model == Process):
+		return fmt.Errorf("threads: %d, but the model %q has a thread for each flow: choose %q", c.Threads, c.Model, Epoll)
+	case c.Response != 0 && !c.Answers():
+		return fmt.Errorf("response_bytes: %s has no responses: for rr and crr alone", c.Workload)
+	case c.PacingBitsPerSec > 0 && c.PacingBitsPerSec < 8:
+		return fmt.Errorf("pacing_bits_per_second: %d, want at least 8 (the kernel paces whole bytes)", c.PacingBitsPerSec)
+	case c.BindDevice && slices.ContainsFunc(slices.Concat(c.Senders, c.Receivers), func(h Host) bool { return h.NIC == "" }):
+		return errors.New("bind_device: name the NIC of every sender and receiver")
 	case c.SinglePort && c.Transport() == load.Unix:
 		return errors.New("single_port: sockets of transport unix have no port")
 	}
 	for _, role := range []load.Role{load.Client, load.Server} {
 		spec := load.Spec{
-			Role: role, Workload: c.Pattern(), Engine: c.Engine, Model: c.model(1), Threads: c.Threads,
+			Role: role, Workload: c.Pattern(), Engine: c.Engine, Model: c.model(1), Threads: c.Threads, CPUs: slices.Concat(c.SenderCPUs, c.ReceiverCPUs),
 			Lifetime: time.Minute, Flows: []load.FlowSpec{c.flow(role, 0)},
 		}
 		if err := spec.Validate(); err != nil {
@@ -238,7 +248,7 @@ func (c *Config) model(cpus int) load.Model {
 	switch {
 	case c.Model != Auto:
 		return load.Model(c.Model)
-	case c.Flows > max(cpus, 1):
+	case c.Threads > 0 || c.Flows > max(cpus, 1):
 		return load.Epoll
 	}
 	return load.Thread

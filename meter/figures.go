@@ -9,8 +9,12 @@ import (
 	"github.com/stackmeter/stackmeter/internal/trial"
 )
 
-// maxFlowRecords is up to how many flows of a host each is recorded by itself.
-const maxFlowRecords = 1024
+// Up to maxFlowRecords flows of a run each is recorded by itself; up to maxFlowCounts the hosts tell what
+// each carried, for the fairness: both ends of a flow or none.
+const (
+	maxFlowRecords = 1024
+	maxFlowCounts  = 1 << 14
+)
 
 // figures derives what was carried in a window of so many seconds, and what it cost. Each host's counts are
 // over its own reading of the window, so their rates are added.
@@ -38,7 +42,9 @@ func (f *fleet) figures(got map[*station]agent.Measured, seconds float64) Figure
 		out.Lost += t.Lost
 		out.Reordered += t.Reordered
 		out.JitterNanoseconds = max(out.JitterNanoseconds, t.Jitter)
-		awaited += float64(t.Datagrams)
+		if !f.config.Answers() { // where the transactions count, which are datagrams of both ends
+			awaited += float64(t.Datagrams)
+		}
 		sent += float64(t.Lost)
 	}
 	if out.Lost > 0 {

@@ -88,7 +88,7 @@ func (f *fleet) window(ctx context.Context, m *measured) {
 		defer done()
 		r, err := s.client.Measure(watched, agent.Measure{
 			Window: load.Window{Open: s.there(at), Length: c.Duration, Interval: c.Interval, PerFlow: perFlow},
-			Groups: groups[s.machine], CPU: s.measures, Quiet: s.Flows > maxFlowRecords,
+			Groups: groups[s.machine], CPU: s.measures, Quiet: len(f.pairs)*c.Flows > maxFlowCounts,
 		}, func(i agent.Interval) {
 			alive()
 			live.take(s, i)
@@ -153,6 +153,9 @@ func newTicker(f *fleet) *ticker { return &ticker{f: f} }
 func (t *ticker) take(s *station, i agent.Interval) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if i.Index < 0 || i.Index >= load.MaxSamples { // no index of a window
+		return
+	}
 	for len(t.list) <= i.Index {
 		t.list = append(t.list, Interval{})
 	}

@@ -128,6 +128,20 @@ func TestConfidence(t *testing.T) {
 	}
 }
 
+// TestManyFlows tells how evenly more flows were served than are recorded one by one.
+func TestManyFlows(t *testing.T) {
+	needRoot(t)
+	c := quick("tcp_rr")
+	c.Flows = 1100
+	r, err := meter.Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Fairness == nil || r.Fairness.Max < 1 || len(r.Flows) != 0 {
+		t.Errorf("fairness %+v, %d flows recorded", r.Fairness, len(r.Flows))
+	}
+}
+
 // TestConfigRefused names the field that is wrong, and does nothing.
 func TestConfigRefused(t *testing.T) {
 	for field, c := range map[string]meter.Config{
@@ -140,6 +154,14 @@ func TestConfigRefused(t *testing.T) {
 		"model":                {Workload: "tcp_rr", Model: "fork"},
 		"burst":                {Workload: "tcp_crr", Burst: 4},
 		"workload":             {Workload: "udp_crr"},
+		// What would not be in force.
+		"mesh":                   {Workload: "tcp_rr", Mesh: true},
+		"threads":                {Workload: "tcp_rr", Model: meter.Thread, Threads: 2},
+		"response_bytes":         {Workload: "tcp_stream", Response: 100},
+		"pacing_bits_per_second": {Workload: "tcp_stream", PacingBitsPerSec: 7},
+		"bind_device":            {Workload: "tcp_rr", BindDevice: true, Senders: []meter.Host{{NIC: "eth0"}}, Receivers: []meter.Host{{Agent: "a:1"}}},
+		"cpus":                   {Workload: "tcp_rr", SenderCPUs: []int{-1}},
+		"rate_per_second":        {Workload: "tcp_rr", Rate: 1e-9},
 	} {
 		_, err := meter.Run(context.Background(), c)
 		if !errors.Is(err, meter.ErrConfig) || !strings.Contains(err.Error(), field) {
