@@ -22,7 +22,8 @@ func (c *Conn) sendACKs(now int64, o *Out) {
 
 // dataArrived decides when n new bytes in order, in count segments, are acknowledged
 // (RFC 9293, 3.8.6.3; RFC 5681, 4.2): at once for two full segments or more, else
-// within the time of a delayed ACK, unless it is early in the connection.
+// within the time of a delayed ACK. Early in the connection it is at once, but for what
+// looks like a short reply, after which we will have something to say.
 func (c *Conn) dataArrived(now int64, n, count int) {
 	c.unacked += n
 	if per := n / max(count, 1); per > c.rcvMSS && count > 0 {
@@ -31,7 +32,7 @@ func (c *Conn) dataArrived(now int64, n, count int) {
 	switch {
 	case c.unacked >= 2*c.rcvMSS, c.ooo.frames.N > 0:
 		c.ackNow = true
-	case c.quick > 0:
+	case c.quick > 0 && (c.Stats.BytesOut == 0 || n >= c.rcvMSS):
 		c.quick--
 		c.ackNow = true
 	case c.timers.delack == 0:

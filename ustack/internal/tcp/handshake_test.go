@@ -109,7 +109,7 @@ func TestHalfClose(t *testing.T) {
 		+10 < . 1:1 ack 12
 		state FIN-WAIT-2
 		+10 < P. 1:501 ack 12 # the other half goes on
-		> . 12:12 ack 501
+		+40 > . 12:12 ack 501 # it looks like a short reply
 		got 500
 		+10 < F. 501:501 ack 12
 		> . 12:12 ack 502
