@@ -61,6 +61,9 @@ func (s *shard) gatherPayload(c *TCPConn, f *frame.Frame, ce bool, h *wire.TCP) 
 		f.Seq++
 	}
 	n, count := f.Len(), 1
+	if n > 0 {
+		f = s.compact(f)
+	}
 	if size := int(f.Offload.SegmentSize); f.Offload.Segmentation != frame.SegmentNone && size > 0 {
 		count = (n + size - 1) / size
 	}

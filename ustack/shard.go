@@ -26,6 +26,7 @@ type shard struct {
 	index int
 	queue Queue
 	pool  *frame.Pool
+	small *frame.Pool // short packets that are kept, where pool's frames are large; or nil
 
 	mail      atomic.Pointer[TCPConn]
 	waitUntil atomic.Int64 // when the goroutine will wake up; 0: it is awake
@@ -60,17 +61,49 @@ func newShard(st *Stack, i int) (*shard, error) {
 	if err != nil {
 		return nil, err
 	}
+	var small *frame.Pool
+	if cfg := pool.Config(); cfg.FrameSize > smallAbove {
+		cfg.FrameSize, cfg.Limit = smallFrame, framesMemory/smallFrame
+		if small, err = frame.NewPool(cfg); err != nil {
+			pool.Close()
+			return nil, err
+		}
+	}
 	q, err := st.cfg.Device.Open(i, pool)
 	if err != nil {
 		pool.Close()
+		if small != nil {
+			small.Close()
+		}
 		return nil, err
 	}
 	s := &shard{
-		st: st, index: i, queue: q, pool: pool, flows: map[flowKey]*TCPConn{},
+		st: st, index: i, queue: q, pool: pool, small: small, flows: map[flowKey]*TCPConn{},
 		batch: make([]*frame.Frame, st.cfg.Techniques.Gather),
 	}
 	s.limits.init()
 	return s, nil
+}
+
+const (
+	smallAbove = 8192 // bytes of a frame from which on short packets get others
+	smallFrame = 2048
+)
+
+// compact moves a short payload that is about to be kept out of a large frame, whose
+// memory it would hold for as long.
+func (s *shard) compact(f *frame.Frame) *frame.Frame {
+	if s.small == nil || f.Len() > smallFrame-2*headroom || f.Cap() <= smallAbove {
+		return f
+	}
+	g := s.small.One()
+	if g == nil {
+		return f
+	}
+	copy(g.Extend(f.Len()), f.Bytes())
+	g.Seq, g.Offload = f.Seq, f.Offload
+	s.pool.Put(f)
+	return g
 }
 
 // forever is a deadline that never comes.
@@ -228,6 +261,9 @@ func (s *shard) release() error {
 	s.pool.PutList(&s.strays)
 	s.strayMu.Unlock()
 	s.pool.Close()
+	if s.small != nil {
+		s.small.Close()
+	}
 	return err
 }
 

@@ -95,6 +95,7 @@ func (s *shard) datagram(f *frame.Frame, ip *wire.IP, now int64) {
 	}
 	s.counters[udpIn]++
 	f.TrimFront(wire.UDPLen)
+	f = s.compact(f)
 	woke, ok := p.put(received{f, netip.AddrPortFrom(ip.Src.Netip(), h.SrcPort)})
 	s.woke = s.woke || woke
 	if !ok {

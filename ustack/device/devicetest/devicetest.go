@@ -37,6 +37,7 @@ func Run(t *testing.T, space *netns.Space, bytes int, make func(t *testing.T) us
 		conversations(t, space, st, bytes)
 		datagrams(t, space, st)
 		pings(t, space)
+		t.Run("queued", func(t *testing.T) { queued(t, space, st) })
 	})
 	t.Run("faulty", func(t *testing.T) {
 		d := fault.New(make(t), fault.Config{Seed: 1, Loss: 0.005, Duplicate: 0.005, Corrupt: 0.005, Reorder: 0.01, Jitter: 2 * time.Millisecond})
