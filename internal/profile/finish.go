@@ -72,7 +72,7 @@ func (s *session) finishLocks(p *Profile) error {
 
 func (s *session) counts(pass string) *Counted {
 	c := s.counted[pass]
-	out := &Counted{Events: c.Events, Caches: c.Caches}
+	out := &Counted{Events: c.Events, Kernel: s.grown[pass], Caches: c.Caches}
 	for k, n := range c.NICs {
 		out.NICs = append(out.NICs, NIC{Netns: k.Netns, Index: k.Index, Name: s.meter.nicName(k), NICCounts: n})
 	}
@@ -84,7 +84,6 @@ func (s *session) counts(pass string) *Counted {
 		}
 	}
 	if pass == PassLight {
-		beside("receive softirqs", c.Events[count.SoftIRQNetRX], "softirqs.net_rx")
 		beside("context switches", c.Events[count.Switch], kernelSwitches)
 	} else {
 		beside("packets handed up", c.Total().Received, kernelPackets)

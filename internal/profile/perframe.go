@@ -136,18 +136,20 @@ func (b *rows) counters(p *Profile) {
 }
 
 func (b *rows) light(c *Counted) {
-	e, n := c.Events, c.total()
-	b.add(0, "device interrupts", e[count.IRQHandler])
-	b.add(0, "receive softirqs", e[count.SoftIRQNetRX])
+	e, k, n := c.Events, c.Kernel, c.total()
+	b.add(0, "device interrupts", k[kernelIRQs])
+	b.add(0, "receive softirqs", k["softirqs.net_rx"])
 	b.add(0, "NAPI polls", n.Polls)
 	b.add(1, "frames taken in (work)", n.Work)
 	b.add(1, "polls without a frame", n.PollsEmpty)
 	b.add(1, "polls of a full budget", n.PollsFull)
-	b.add(0, "transmit softirqs", e[count.SoftIRQNetTX])
-	b.add(0, "timer interrupts", e[count.TimerInterrupt])
-	b.add(0, "interrupts from other CPUs", e[count.IPIReschedule]+e[count.IPICall])
-	b.add(1, "to reschedule", e[count.IPIReschedule])
-	b.add(1, "to call a function", e[count.IPICall])
+	b.add(0, "transmit softirqs", k["softirqs.net_tx"])
+	b.add(0, "timer interrupts", k["interrupts.loc"])
+	// x86 has names for them, Arm numbers (arch/arm64/kernel/smp.c).
+	reschedule, call := k["interrupts.res"]+k["interrupts.ipi0"], k["interrupts.cal"]+k["interrupts.ipi1"]
+	b.add(0, "interrupts from other CPUs", reschedule+call)
+	b.add(1, "to reschedule", reschedule)
+	b.add(1, "to call a function", call)
 	b.add(0, "wake-ups", e[count.Wakeup])
 	b.add(1, "of a task on another CPU", e[count.WakeupRemote])
 	b.add(0, "context switches", e[count.Switch])

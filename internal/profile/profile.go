@@ -91,6 +91,7 @@ type Limit struct {
 // Counted is what a counting pass counted in its slices.
 type Counted struct {
 	Events map[string]uint64            `json:"events"` // by the names in package count
+	Kernel map[string]uint64            `json:"kernel"` // the kernel's own, as Profile.Counters, over the same slices
 	NICs   []NIC                        `json:"nics"`
 	Caches map[string]count.CacheCounts `json:"slab_caches,omitempty"`
 	Agree  []Agreement                  `json:"agreement"`

@@ -16,14 +16,6 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 enum counter {
-	SOFTIRQ_0, /* HI, then TIMER, NET_TX, NET_RX, ... as in include/linux/interrupt.h */
-	SOFTIRQ_LAST = SOFTIRQ_0 + 9,
-	IRQ,
-	IPI_RESCHEDULE,
-	IPI_CALL,
-	TIMER_INTERRUPT,
-	IRQ_WORK,
-	IPI_SENT,
 	SWITCH,
 	SWITCH_TO_IDLE,
 	SWITCH_PREEMPTED,
@@ -48,7 +40,7 @@ enum counter {
 	TCP_SEGMENT,
 	TCP_RETRANSMIT,
 	LOST, /* events that no entry could be made for */
-	COUNTERS = 48,
+	COUNTERS = 32,
 };
 
 /* keeps the names in the object, for the reader */
@@ -140,7 +132,7 @@ static __always_inline struct nic *nic_of_dev(struct net_device *dev)
 	return nic_of(dev->nd_net.net->ns.inum, dev->ifindex);
 }
 
-/* The light pass: nothing here happens once a frame. */
+/* The light pass: nothing here happens once a frame, and nothing that the kernel itself counts. */
 
 SEC("tp_btf/napi_poll")
 int BPF_PROG(light_napi_poll, struct napi_struct *napi, int work, int budget)
@@ -155,65 +147,6 @@ int BPF_PROG(light_napi_poll, struct napi_struct *napi, int work, int budget)
 		n->polls_empty++;
 	else if (work >= budget)
 		n->polls_full++;
-	return 0;
-}
-
-SEC("raw_tp/softirq_entry")
-int light_softirq_entry(struct bpf_raw_tracepoint_args *ctx)
-{
-	__u32 vec = ctx->args[0];
-
-	if (vec <= SOFTIRQ_LAST)
-		add(SOFTIRQ_0 + vec, 1);
-	return 0;
-}
-
-SEC("raw_tp/irq_handler_entry")
-int light_irq_handler_entry(void *ctx)
-{
-	add(IRQ, 1);
-	return 0;
-}
-
-SEC("raw_tp/reschedule_entry")
-int light_reschedule_entry(void *ctx)
-{
-	add(IPI_RESCHEDULE, 1);
-	return 0;
-}
-
-SEC("raw_tp/call_function_entry")
-int light_call_function_entry(void *ctx)
-{
-	add(IPI_CALL, 1);
-	return 0;
-}
-
-SEC("raw_tp/call_function_single_entry")
-int light_call_function_single_entry(void *ctx)
-{
-	add(IPI_CALL, 1);
-	return 0;
-}
-
-SEC("raw_tp/local_timer_entry")
-int light_local_timer_entry(void *ctx)
-{
-	add(TIMER_INTERRUPT, 1);
-	return 0;
-}
-
-SEC("raw_tp/irq_work_entry")
-int light_irq_work_entry(void *ctx)
-{
-	add(IRQ_WORK, 1);
-	return 0;
-}
-
-SEC("raw_tp/ipi_send_cpu")
-int light_ipi_send_cpu(void *ctx)
-{
-	add(IPI_SENT, 1);
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 // Package count counts what the kernel's network stack does, by BPF programs on its
-// tracepoints: polls, softirqs, interrupts, wake-ups and context switches in a light
+// tracepoints: polls, wake-ups and context switches in a light
 // pass, in which nothing happens once a frame, and frames, packets handed up by GRO,
 // allocations, frees and copies in a pass that costs something per frame.
 //

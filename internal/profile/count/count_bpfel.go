@@ -23,44 +23,36 @@ type countCache struct {
 type countCounter uint32
 
 const (
-	countCounterSOFTIRQ_0          countCounter = 0
-	countCounterSOFTIRQ_LAST       countCounter = 9
-	countCounterIRQ                countCounter = 10
-	countCounterIPI_RESCHEDULE     countCounter = 11
-	countCounterIPI_CALL           countCounter = 12
-	countCounterTIMER_INTERRUPT    countCounter = 13
-	countCounterIRQ_WORK           countCounter = 14
-	countCounterIPI_SENT           countCounter = 15
-	countCounterSWITCH             countCounter = 16
-	countCounterSWITCH_TO_IDLE     countCounter = 17
-	countCounterSWITCH_PREEMPTED   countCounter = 18
-	countCounterWAKEUP             countCounter = 19
-	countCounterWAKEUP_REMOTE      countCounter = 20
-	countCounterMIGRATION          countCounter = 21
-	countCounterKMALLOC            countCounter = 22
-	countCounterKMALLOC_BYTES      countCounter = 23
-	countCounterKFREE              countCounter = 24
-	countCounterPAGE_ALLOC         countCounter = 25
-	countCounterPAGES_ALLOC        countCounter = 26
-	countCounterPAGE_FREE          countCounter = 27
-	countCounterPAGES_FREE         countCounter = 28
-	countCounterPAGE_POOL_HOLD     countCounter = 29
-	countCounterPAGE_POOL_RELEASE  countCounter = 30
-	countCounterSKB_CONSUMED       countCounter = 31
-	countCounterSKB_DROPPED        countCounter = 32
-	countCounterSKB_FREED_REMOTE   countCounter = 33
-	countCounterCOPY_TO_USER       countCounter = 34
-	countCounterCOPY_TO_USER_BYTES countCounter = 35
-	countCounterCOPY_REMOTE_BYTES  countCounter = 36
-	countCounterTCP_SEGMENT        countCounter = 37
-	countCounterTCP_RETRANSMIT     countCounter = 38
-	countCounterLOST               countCounter = 39
-	countCounterCOUNTERS           countCounter = 48
+	countCounterSWITCH             countCounter = 0
+	countCounterSWITCH_TO_IDLE     countCounter = 1
+	countCounterSWITCH_PREEMPTED   countCounter = 2
+	countCounterWAKEUP             countCounter = 3
+	countCounterWAKEUP_REMOTE      countCounter = 4
+	countCounterMIGRATION          countCounter = 5
+	countCounterKMALLOC            countCounter = 6
+	countCounterKMALLOC_BYTES      countCounter = 7
+	countCounterKFREE              countCounter = 8
+	countCounterPAGE_ALLOC         countCounter = 9
+	countCounterPAGES_ALLOC        countCounter = 10
+	countCounterPAGE_FREE          countCounter = 11
+	countCounterPAGES_FREE         countCounter = 12
+	countCounterPAGE_POOL_HOLD     countCounter = 13
+	countCounterPAGE_POOL_RELEASE  countCounter = 14
+	countCounterSKB_CONSUMED       countCounter = 15
+	countCounterSKB_DROPPED        countCounter = 16
+	countCounterSKB_FREED_REMOTE   countCounter = 17
+	countCounterCOPY_TO_USER       countCounter = 18
+	countCounterCOPY_TO_USER_BYTES countCounter = 19
+	countCounterCOPY_REMOTE_BYTES  countCounter = 20
+	countCounterTCP_SEGMENT        countCounter = 21
+	countCounterTCP_RETRANSMIT     countCounter = 22
+	countCounterLOST               countCounter = 23
+	countCounterCOUNTERS           countCounter = 32
 )
 
 type countCounts struct {
 	_ structs.HostLayout
-	N [48]uint64
+	N [32]uint64
 }
 
 type countNic struct {
@@ -93,42 +85,34 @@ type countNicKey struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	countMapCaches                        = "caches"
-	countMapCounters                      = "counters"
-	countMapNics                          = "nics"
-	countProgFrameConsumeSkb              = "frame_consume_skb"
-	countProgFrameKfree                   = "frame_kfree"
-	countProgFrameKfreeSkb                = "frame_kfree_skb"
-	countProgFrameKmalloc                 = "frame_kmalloc"
-	countProgFrameKmemCacheAlloc          = "frame_kmem_cache_alloc"
-	countProgFrameKmemCacheFree           = "frame_kmem_cache_free"
-	countProgFrameMmPageAlloc             = "frame_mm_page_alloc"
-	countProgFrameMmPageFree              = "frame_mm_page_free"
-	countProgFrameNapiGroFragsEntry       = "frame_napi_gro_frags_entry"
-	countProgFrameNapiGroReceiveEntry     = "frame_napi_gro_receive_entry"
-	countProgFrameNetDevXmit              = "frame_net_dev_xmit"
-	countProgFrameNetifReceiveSkb         = "frame_netif_receive_skb"
-	countProgFrameNetifRx                 = "frame_netif_rx"
-	countProgFramePagePoolStateHold       = "frame_page_pool_state_hold"
-	countProgFramePagePoolStateRelease    = "frame_page_pool_state_release"
-	countProgFrameSkbCopyDatagramIovec    = "frame_skb_copy_datagram_iovec"
-	countProgFrameSockRecvLength          = "frame_sock_recv_length"
-	countProgFrameSockSendLength          = "frame_sock_send_length"
-	countProgFrameTcpProbe                = "frame_tcp_probe"
-	countProgFrameTcpRetransmitSkb        = "frame_tcp_retransmit_skb"
-	countProgLightCallFunctionEntry       = "light_call_function_entry"
-	countProgLightCallFunctionSingleEntry = "light_call_function_single_entry"
-	countProgLightIpiSendCpu              = "light_ipi_send_cpu"
-	countProgLightIrqHandlerEntry         = "light_irq_handler_entry"
-	countProgLightIrqWorkEntry            = "light_irq_work_entry"
-	countProgLightLocalTimerEntry         = "light_local_timer_entry"
-	countProgLightNapiPoll                = "light_napi_poll"
-	countProgLightRescheduleEntry         = "light_reschedule_entry"
-	countProgLightSchedMigrateTask        = "light_sched_migrate_task"
-	countProgLightSchedSwitch             = "light_sched_switch"
-	countProgLightSchedWakeup             = "light_sched_wakeup"
-	countProgLightSoftirqEntry            = "light_softirq_entry"
-	countVarNamesKept                     = "names_kept"
+	countMapCaches                     = "caches"
+	countMapCounters                   = "counters"
+	countMapNics                       = "nics"
+	countProgFrameConsumeSkb           = "frame_consume_skb"
+	countProgFrameKfree                = "frame_kfree"
+	countProgFrameKfreeSkb             = "frame_kfree_skb"
+	countProgFrameKmalloc              = "frame_kmalloc"
+	countProgFrameKmemCacheAlloc       = "frame_kmem_cache_alloc"
+	countProgFrameKmemCacheFree        = "frame_kmem_cache_free"
+	countProgFrameMmPageAlloc          = "frame_mm_page_alloc"
+	countProgFrameMmPageFree           = "frame_mm_page_free"
+	countProgFrameNapiGroFragsEntry    = "frame_napi_gro_frags_entry"
+	countProgFrameNapiGroReceiveEntry  = "frame_napi_gro_receive_entry"
+	countProgFrameNetDevXmit           = "frame_net_dev_xmit"
+	countProgFrameNetifReceiveSkb      = "frame_netif_receive_skb"
+	countProgFrameNetifRx              = "frame_netif_rx"
+	countProgFramePagePoolStateHold    = "frame_page_pool_state_hold"
+	countProgFramePagePoolStateRelease = "frame_page_pool_state_release"
+	countProgFrameSkbCopyDatagramIovec = "frame_skb_copy_datagram_iovec"
+	countProgFrameSockRecvLength       = "frame_sock_recv_length"
+	countProgFrameSockSendLength       = "frame_sock_send_length"
+	countProgFrameTcpProbe             = "frame_tcp_probe"
+	countProgFrameTcpRetransmitSkb     = "frame_tcp_retransmit_skb"
+	countProgLightNapiPoll             = "light_napi_poll"
+	countProgLightSchedMigrateTask     = "light_sched_migrate_task"
+	countProgLightSchedSwitch          = "light_sched_switch"
+	countProgLightSchedWakeup          = "light_sched_wakeup"
+	countVarNamesKept                  = "names_kept"
 )
 
 // loadCount returns the embedded CollectionSpec for count.
@@ -173,38 +157,30 @@ type countSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type countProgramSpecs struct {
-	FrameConsumeSkb              *ebpf.ProgramSpec `ebpf:"frame_consume_skb"`
-	FrameKfree                   *ebpf.ProgramSpec `ebpf:"frame_kfree"`
-	FrameKfreeSkb                *ebpf.ProgramSpec `ebpf:"frame_kfree_skb"`
-	FrameKmalloc                 *ebpf.ProgramSpec `ebpf:"frame_kmalloc"`
-	FrameKmemCacheAlloc          *ebpf.ProgramSpec `ebpf:"frame_kmem_cache_alloc"`
-	FrameKmemCacheFree           *ebpf.ProgramSpec `ebpf:"frame_kmem_cache_free"`
-	FrameMmPageAlloc             *ebpf.ProgramSpec `ebpf:"frame_mm_page_alloc"`
-	FrameMmPageFree              *ebpf.ProgramSpec `ebpf:"frame_mm_page_free"`
-	FrameNapiGroFragsEntry       *ebpf.ProgramSpec `ebpf:"frame_napi_gro_frags_entry"`
-	FrameNapiGroReceiveEntry     *ebpf.ProgramSpec `ebpf:"frame_napi_gro_receive_entry"`
-	FrameNetDevXmit              *ebpf.ProgramSpec `ebpf:"frame_net_dev_xmit"`
-	FrameNetifReceiveSkb         *ebpf.ProgramSpec `ebpf:"frame_netif_receive_skb"`
-	FrameNetifRx                 *ebpf.ProgramSpec `ebpf:"frame_netif_rx"`
-	FramePagePoolStateHold       *ebpf.ProgramSpec `ebpf:"frame_page_pool_state_hold"`
-	FramePagePoolStateRelease    *ebpf.ProgramSpec `ebpf:"frame_page_pool_state_release"`
-	FrameSkbCopyDatagramIovec    *ebpf.ProgramSpec `ebpf:"frame_skb_copy_datagram_iovec"`
-	FrameSockRecvLength          *ebpf.ProgramSpec `ebpf:"frame_sock_recv_length"`
-	FrameSockSendLength          *ebpf.ProgramSpec `ebpf:"frame_sock_send_length"`
-	FrameTcpProbe                *ebpf.ProgramSpec `ebpf:"frame_tcp_probe"`
-	FrameTcpRetransmitSkb        *ebpf.ProgramSpec `ebpf:"frame_tcp_retransmit_skb"`
-	LightCallFunctionEntry       *ebpf.ProgramSpec `ebpf:"light_call_function_entry"`
-	LightCallFunctionSingleEntry *ebpf.ProgramSpec `ebpf:"light_call_function_single_entry"`
-	LightIpiSendCpu              *ebpf.ProgramSpec `ebpf:"light_ipi_send_cpu"`
-	LightIrqHandlerEntry         *ebpf.ProgramSpec `ebpf:"light_irq_handler_entry"`
-	LightIrqWorkEntry            *ebpf.ProgramSpec `ebpf:"light_irq_work_entry"`
-	LightLocalTimerEntry         *ebpf.ProgramSpec `ebpf:"light_local_timer_entry"`
-	LightNapiPoll                *ebpf.ProgramSpec `ebpf:"light_napi_poll"`
-	LightRescheduleEntry         *ebpf.ProgramSpec `ebpf:"light_reschedule_entry"`
-	LightSchedMigrateTask        *ebpf.ProgramSpec `ebpf:"light_sched_migrate_task"`
-	LightSchedSwitch             *ebpf.ProgramSpec `ebpf:"light_sched_switch"`
-	LightSchedWakeup             *ebpf.ProgramSpec `ebpf:"light_sched_wakeup"`
-	LightSoftirqEntry            *ebpf.ProgramSpec `ebpf:"light_softirq_entry"`
+	FrameConsumeSkb           *ebpf.ProgramSpec `ebpf:"frame_consume_skb"`
+	FrameKfree                *ebpf.ProgramSpec `ebpf:"frame_kfree"`
+	FrameKfreeSkb             *ebpf.ProgramSpec `ebpf:"frame_kfree_skb"`
+	FrameKmalloc              *ebpf.ProgramSpec `ebpf:"frame_kmalloc"`
+	FrameKmemCacheAlloc       *ebpf.ProgramSpec `ebpf:"frame_kmem_cache_alloc"`
+	FrameKmemCacheFree        *ebpf.ProgramSpec `ebpf:"frame_kmem_cache_free"`
+	FrameMmPageAlloc          *ebpf.ProgramSpec `ebpf:"frame_mm_page_alloc"`
+	FrameMmPageFree           *ebpf.ProgramSpec `ebpf:"frame_mm_page_free"`
+	FrameNapiGroFragsEntry    *ebpf.ProgramSpec `ebpf:"frame_napi_gro_frags_entry"`
+	FrameNapiGroReceiveEntry  *ebpf.ProgramSpec `ebpf:"frame_napi_gro_receive_entry"`
+	FrameNetDevXmit           *ebpf.ProgramSpec `ebpf:"frame_net_dev_xmit"`
+	FrameNetifReceiveSkb      *ebpf.ProgramSpec `ebpf:"frame_netif_receive_skb"`
+	FrameNetifRx              *ebpf.ProgramSpec `ebpf:"frame_netif_rx"`
+	FramePagePoolStateHold    *ebpf.ProgramSpec `ebpf:"frame_page_pool_state_hold"`
+	FramePagePoolStateRelease *ebpf.ProgramSpec `ebpf:"frame_page_pool_state_release"`
+	FrameSkbCopyDatagramIovec *ebpf.ProgramSpec `ebpf:"frame_skb_copy_datagram_iovec"`
+	FrameSockRecvLength       *ebpf.ProgramSpec `ebpf:"frame_sock_recv_length"`
+	FrameSockSendLength       *ebpf.ProgramSpec `ebpf:"frame_sock_send_length"`
+	FrameTcpProbe             *ebpf.ProgramSpec `ebpf:"frame_tcp_probe"`
+	FrameTcpRetransmitSkb     *ebpf.ProgramSpec `ebpf:"frame_tcp_retransmit_skb"`
+	LightNapiPoll             *ebpf.ProgramSpec `ebpf:"light_napi_poll"`
+	LightSchedMigrateTask     *ebpf.ProgramSpec `ebpf:"light_sched_migrate_task"`
+	LightSchedSwitch          *ebpf.ProgramSpec `ebpf:"light_sched_switch"`
+	LightSchedWakeup          *ebpf.ProgramSpec `ebpf:"light_sched_wakeup"`
 }
 
 // countMapSpecs contains maps before they are loaded into the kernel.
@@ -267,38 +243,30 @@ type countVariables struct {
 //
 // It can be passed to loadCountObjects or ebpf.CollectionSpec.LoadAndAssign.
 type countPrograms struct {
-	FrameConsumeSkb              *ebpf.Program `ebpf:"frame_consume_skb"`
-	FrameKfree                   *ebpf.Program `ebpf:"frame_kfree"`
-	FrameKfreeSkb                *ebpf.Program `ebpf:"frame_kfree_skb"`
-	FrameKmalloc                 *ebpf.Program `ebpf:"frame_kmalloc"`
-	FrameKmemCacheAlloc          *ebpf.Program `ebpf:"frame_kmem_cache_alloc"`
-	FrameKmemCacheFree           *ebpf.Program `ebpf:"frame_kmem_cache_free"`
-	FrameMmPageAlloc             *ebpf.Program `ebpf:"frame_mm_page_alloc"`
-	FrameMmPageFree              *ebpf.Program `ebpf:"frame_mm_page_free"`
-	FrameNapiGroFragsEntry       *ebpf.Program `ebpf:"frame_napi_gro_frags_entry"`
-	FrameNapiGroReceiveEntry     *ebpf.Program `ebpf:"frame_napi_gro_receive_entry"`
-	FrameNetDevXmit              *ebpf.Program `ebpf:"frame_net_dev_xmit"`
-	FrameNetifReceiveSkb         *ebpf.Program `ebpf:"frame_netif_receive_skb"`
-	FrameNetifRx                 *ebpf.Program `ebpf:"frame_netif_rx"`
-	FramePagePoolStateHold       *ebpf.Program `ebpf:"frame_page_pool_state_hold"`
-	FramePagePoolStateRelease    *ebpf.Program `ebpf:"frame_page_pool_state_release"`
-	FrameSkbCopyDatagramIovec    *ebpf.Program `ebpf:"frame_skb_copy_datagram_iovec"`
-	FrameSockRecvLength          *ebpf.Program `ebpf:"frame_sock_recv_length"`
-	FrameSockSendLength          *ebpf.Program `ebpf:"frame_sock_send_length"`
-	FrameTcpProbe                *ebpf.Program `ebpf:"frame_tcp_probe"`
-	FrameTcpRetransmitSkb        *ebpf.Program `ebpf:"frame_tcp_retransmit_skb"`
-	LightCallFunctionEntry       *ebpf.Program `ebpf:"light_call_function_entry"`
-	LightCallFunctionSingleEntry *ebpf.Program `ebpf:"light_call_function_single_entry"`
-	LightIpiSendCpu              *ebpf.Program `ebpf:"light_ipi_send_cpu"`
-	LightIrqHandlerEntry         *ebpf.Program `ebpf:"light_irq_handler_entry"`
-	LightIrqWorkEntry            *ebpf.Program `ebpf:"light_irq_work_entry"`
-	LightLocalTimerEntry         *ebpf.Program `ebpf:"light_local_timer_entry"`
-	LightNapiPoll                *ebpf.Program `ebpf:"light_napi_poll"`
-	LightRescheduleEntry         *ebpf.Program `ebpf:"light_reschedule_entry"`
-	LightSchedMigrateTask        *ebpf.Program `ebpf:"light_sched_migrate_task"`
-	LightSchedSwitch             *ebpf.Program `ebpf:"light_sched_switch"`
-	LightSchedWakeup             *ebpf.Program `ebpf:"light_sched_wakeup"`
-	LightSoftirqEntry            *ebpf.Program `ebpf:"light_softirq_entry"`
+	FrameConsumeSkb           *ebpf.Program `ebpf:"frame_consume_skb"`
+	FrameKfree                *ebpf.Program `ebpf:"frame_kfree"`
+	FrameKfreeSkb             *ebpf.Program `ebpf:"frame_kfree_skb"`
+	FrameKmalloc              *ebpf.Program `ebpf:"frame_kmalloc"`
+	FrameKmemCacheAlloc       *ebpf.Program `ebpf:"frame_kmem_cache_alloc"`
+	FrameKmemCacheFree        *ebpf.Program `ebpf:"frame_kmem_cache_free"`
+	FrameMmPageAlloc          *ebpf.Program `ebpf:"frame_mm_page_alloc"`
+	FrameMmPageFree           *ebpf.Program `ebpf:"frame_mm_page_free"`
+	FrameNapiGroFragsEntry    *ebpf.Program `ebpf:"frame_napi_gro_frags_entry"`
+	FrameNapiGroReceiveEntry  *ebpf.Program `ebpf:"frame_napi_gro_receive_entry"`
+	FrameNetDevXmit           *ebpf.Program `ebpf:"frame_net_dev_xmit"`
+	FrameNetifReceiveSkb      *ebpf.Program `ebpf:"frame_netif_receive_skb"`
+	FrameNetifRx              *ebpf.Program `ebpf:"frame_netif_rx"`
+	FramePagePoolStateHold    *ebpf.Program `ebpf:"frame_page_pool_state_hold"`
+	FramePagePoolStateRelease *ebpf.Program `ebpf:"frame_page_pool_state_release"`
+	FrameSkbCopyDatagramIovec *ebpf.Program `ebpf:"frame_skb_copy_datagram_iovec"`
+	FrameSockRecvLength       *ebpf.Program `ebpf:"frame_sock_recv_length"`
+	FrameSockSendLength       *ebpf.Program `ebpf:"frame_sock_send_length"`
+	FrameTcpProbe             *ebpf.Program `ebpf:"frame_tcp_probe"`
+	FrameTcpRetransmitSkb     *ebpf.Program `ebpf:"frame_tcp_retransmit_skb"`
+	LightNapiPoll             *ebpf.Program `ebpf:"light_napi_poll"`
+	LightSchedMigrateTask     *ebpf.Program `ebpf:"light_sched_migrate_task"`
+	LightSchedSwitch          *ebpf.Program `ebpf:"light_sched_switch"`
+	LightSchedWakeup          *ebpf.Program `ebpf:"light_sched_wakeup"`
 }
 
 func (p *countPrograms) Close() error {
@@ -323,18 +291,10 @@ func (p *countPrograms) Close() error {
 		p.FrameSockSendLength,
 		p.FrameTcpProbe,
 		p.FrameTcpRetransmitSkb,
-		p.LightCallFunctionEntry,
-		p.LightCallFunctionSingleEntry,
-		p.LightIpiSendCpu,
-		p.LightIrqHandlerEntry,
-		p.LightIrqWorkEntry,
-		p.LightLocalTimerEntry,
 		p.LightNapiPoll,
-		p.LightRescheduleEntry,
 		p.LightSchedMigrateTask,
 		p.LightSchedSwitch,
 		p.LightSchedWakeup,
-		p.LightSoftirqEntry,
 	)
 }
 

@@ -139,7 +139,7 @@ func TestKnownDatagrams(t *testing.T) {
 	if n := light.NICs[NIC{0, 0}]; n.Work < datagrams || n.Polls == 0 {
 		t.Errorf("backlog: %+v, want at least %d frames", n, datagrams)
 	}
-	if light.Events[SoftIRQNetRX] == 0 || light.Events[Wakeup] == 0 || light.Events[Switch] == 0 {
+	if light.Events[Wakeup] == 0 || light.Events[Switch] == 0 {
 		t.Errorf("events: %v", light.Events)
 	}
 	if _, has := light.Events[Kmalloc]; has {

@@ -44,15 +44,6 @@ type CacheCounts struct {
 
 // The names of events. Those with a tracepoint of the same name count its hits.
 const (
-	SoftIRQPrefix   = "softirq_"
-	SoftIRQNetRX    = "softirq_net_rx"
-	SoftIRQNetTX    = "softirq_net_tx"
-	IRQHandler      = "irq_handler"      // device interrupts, by handler
-	IPIReschedule   = "ipi_reschedule"   // received
-	IPICall         = "ipi_call"         // received
-	TimerInterrupt  = "timer_interrupt"  // local timer
-	IRQWork         = "irq_work"         // received
-	IPISent         = "ipi_sent"         // to one CPU each
 	Switch          = "sched_switch"     // context switches
 	SwitchToIdle    = "switch_to_idle"   // of them, to the idle task
 	SwitchPreempted = "switch_preempted" // of them, by preemption
@@ -81,10 +72,6 @@ const (
 
 // eventNames are the names by the programs' enum counter.
 var eventNames = map[countCounter]string{
-	0: SoftIRQPrefix + "hi", 1: SoftIRQPrefix + "timer", 2: SoftIRQNetTX, 3: SoftIRQNetRX, 4: SoftIRQPrefix + "block",
-	5: SoftIRQPrefix + "irq_poll", 6: SoftIRQPrefix + "tasklet", 7: SoftIRQPrefix + "sched", 8: SoftIRQPrefix + "hrtimer", 9: SoftIRQPrefix + "rcu",
-	countCounterIRQ: IRQHandler, countCounterIPI_RESCHEDULE: IPIReschedule, countCounterIPI_CALL: IPICall,
-	countCounterTIMER_INTERRUPT: TimerInterrupt, countCounterIRQ_WORK: IRQWork, countCounterIPI_SENT: IPISent,
 	countCounterSWITCH: Switch, countCounterSWITCH_TO_IDLE: SwitchToIdle, countCounterSWITCH_PREEMPTED: SwitchPreempted,
 	countCounterWAKEUP: Wakeup, countCounterWAKEUP_REMOTE: WakeupRemote, countCounterMIGRATION: Migration,
 	countCounterKMALLOC: Kmalloc, countCounterKMALLOC_BYTES: KmallocBytes, countCounterKFREE: Kfree,
