@@ -12,7 +12,6 @@ type counter uint8
 
 const (
 	rxFrames counter = iota
-	rxNoFrame
 	rxNotForUs
 	rxProtocol
 	txFrames
@@ -55,7 +54,7 @@ type counters [int(countersN) + int(wire.Faults)]uint64
 // counterNames are those of the kernel's /proc/net/snmp and /proc/net/netstat where it
 // has the counter; the prefix Ustack marks others.
 var counterNames = [countersN]string{
-	rxFrames: "IpInReceives", rxNoFrame: "UstackInNoFrame", rxNotForUs: "IpInAddrErrors", rxProtocol: "IpInUnknownProtos",
+	rxFrames: "IpInReceives", rxNotForUs: "IpInAddrErrors", rxProtocol: "IpInUnknownProtos",
 	txFrames: "IpOutRequests", txDropped: "IpOutDiscards", txErrors: "UstackOutErrors",
 	txNoFrame: "UstackOutNoFrame", txNoNeighbour: "IpOutNoRoutes", strays: "UstackHandedOver", folded: "UstackInFolded", rxBehind: "UstackInBehind",
 	activeOpens: "TcpActiveOpens", passiveOpens: "TcpPassiveOpens", attemptFails: "TcpAttemptFails", estabResets: "TcpEstabResets",
