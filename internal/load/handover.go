@@ -2,9 +2,11 @@ package load
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,7 +34,7 @@ func handover() (ours, theirs *os.File, err error) {
 }
 
 // ErrNotAwaited is the error of a data connection that no flow awaits.
-var ErrNotAwaited = errors.New("no flow awaits a data connection with this token")
+var ErrNotAwaited = errors.New("no flow awaits a data connection that opens so")
 
 // HandOver gives a data connection to the worker whose flow it is for, by its opening of
 // [DataPreambleBytes]. The worker has a descriptor of its own then; the caller keeps fd. It
@@ -41,9 +43,12 @@ func (p *Pool) HandOver(fd int, opening []byte) error {
 	if len(opening) != DataPreambleBytes {
 		return fmt.Errorf("an opening of %d bytes, want %d", len(opening), DataPreambleBytes)
 	}
-	token := Token(opening[len(DataMagic):])
+	rest := opening[len(DataMagic):]
+	token, id := Token(rest), int(binary.BigEndian.Uint32(rest[len(Token{}):]))
 	for _, w := range p.workers {
-		if w.handover == nil || !w.tokens[token] {
+		if w.handover == nil || !slices.ContainsFunc(w.flows, func(f FlowSpec) bool {
+			return f.Token == token && id >= f.ID && id < f.ID+f.Flows()
+		}) {
 			continue
 		}
 		if err := unix.Sendmsg(int(w.handover.Fd()), opening, unix.UnixRights(fd), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL); err != nil {

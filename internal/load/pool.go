@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -36,9 +35,10 @@ type process struct {
 	enc     *json.Encoder
 	answers chan answer // closed when the worker is gone
 	reader  sync.WaitGroup
-	// Where data connections are handed over: the socket to do it, and whose they are.
+	// Where data connections are handed over: the socket to do it, and the flows whose
+	// they are.
 	handover *os.File
-	tokens   map[Token]bool
+	flows    []FlowSpec
 }
 
 // Start starts the workers in the namespaces of the calling process and, on the
@@ -74,52 +74,77 @@ func Start(ctx context.Context, spec Spec) (_ *Pool, err error) {
 // part is what one worker does of a spec.
 type part struct {
 	prepare prepare
+	flows   int
 	threads int
 }
 
 // spareProcessors are for a worker's control loop and timers; each hot loop holds one more.
 const spareProcessors = 2
 
-// split spreads the flows over workers: one a NIC, or one for all.
+// split spreads the flows over workers: one a NIC; or one for all, or as many as their
+// descriptors need, which a process may have so many of. The threads of a host are shared among
+// its workers, each of which has one at least.
 func split(spec Spec) ([]part, error) {
 	cpus, err := sysx.Affinity(0)
 	if err != nil {
 		return nil, err
 	}
-	byKey := map[int]*part{}
-	slot := 0
-	for _, f := range spec.Flows {
-		key := 0
-		if spec.Model == Process {
-			key = f.NIC
-		}
-		p := byKey[key]
-		if p == nil {
-			p = &part{prepare: prepare{Spec: spec}}
-			p.prepare.Spec.Flows = nil
-			byKey[key] = p
-		}
-		p.prepare.Spec.Flows = append(p.prepare.Spec.Flows, f)
-		p.prepare.Slots = append(p.prepare.Slots, slot)
-		slot += f.Flows()
+	most, err := filesOfProcess()
+	if err != nil {
+		return nil, err
 	}
 	var out []part
-	total := 0
-	for _, k := range slices.Sorted(maps.Keys(byKey)) {
-		p := byKey[k]
-		p.threads = threads(&p.prepare.Spec, len(cpus))
+	byNIC := map[int]int{} // index in out
+	slot := 0
+	for _, f := range spec.Flows {
+		at, ok := byNIC[f.NIC]
+		if spec.Model != Process {
+			at, ok = len(out)-1, len(out) > 0 && out[len(out)-1].flows+f.Flows() <= most
+		}
+		if !ok {
+			at = len(out)
+			byNIC[f.NIC] = at
+			p := part{prepare: prepare{Spec: spec}}
+			p.prepare.Spec.Flows = nil
+			out = append(out, p)
+		}
+		p := &out[at]
+		p.prepare.Spec.Flows = append(p.prepare.Spec.Flows, f)
+		p.prepare.Slots = append(p.prepare.Slots, slot)
+		p.flows += f.Flows()
+		slot += f.Flows()
+	}
+	total, thread := 0, 0
+	for i := range out {
+		p := &out[i]
+		p.prepare.Spec.Threads = share(spec.Threads, len(cpus), len(out), i)
+		p.prepare.Thread = thread
+		p.threads = threads(&p.prepare.Spec)
+		thread += p.threads
 		for range p.threads {
 			if timed(&spec) {
 				p.prepare.Hists = append(p.prepare.Hists, total)
 				total++
 			}
 		}
-		out = append(out, *p)
 	}
 	for i := range out {
 		out[i].prepare.Flows, out[i].prepare.Total = slot, total
 	}
 	return out, nil
+}
+
+// share is how many of a host's threads worker i of n has, at least one; asked of 0 is a
+// thread for each CPU.
+func share(asked, cpus, n, i int) int {
+	if asked == 0 {
+		asked = cpus
+	}
+	part := asked / n
+	if i < asked%n {
+		part++
+	}
+	return max(1, part)
 }
 
 func startWorker(ctx context.Context, part part, table *Table) (*process, error) {
@@ -145,10 +170,7 @@ func startWorker(ctx context.Context, part part, table *Table) (*process, error)
 		}
 		defer there.Close()
 		cmd.ExtraFiles = append(cmd.ExtraFiles, there)
-		w.handover, w.tokens = here, map[Token]bool{}
-		for i := range part.prepare.Spec.Flows {
-			w.tokens[part.prepare.Spec.Flows[i].Token] = true
-		}
+		w.handover, w.flows = here, part.prepare.Spec.Flows
 	}
 	cmd.Stderr = os.Stderr
 	// A terminal's Ctrl-C is for the controller alone, which stops the flows in order.

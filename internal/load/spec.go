@@ -26,7 +26,8 @@ const (
 	Process Model = "process"
 	// Thread runs each flow as a thread, which blocks, of one worker process.
 	Thread Model = "thread"
-	// Epoll runs all flows of one worker process on a few threads, each with a poller.
+	// Epoll runs all flows on a few threads, each with a poller, of one worker process, or of
+	// more where one may not have so many open files.
 	Epoll Model = "epoll"
 )
 

@@ -13,17 +13,12 @@ import (
 	"github.com/stackmeter/stackmeter/internal/hist"
 )
 
-// threads is how many threads a part of a spec runs on, where a process may use so many
-// CPUs.
-func threads(s *Spec, cpus int) int {
-	flows := s.FlowCount()
-	switch {
-	case s.Model != Epoll:
-		return flows
-	case s.Threads > 0:
-		return min(s.Threads, flows)
+// threads is how many threads a worker's part of a spec runs on.
+func threads(s *Spec) int {
+	if s.Model != Epoll {
+		return s.FlowCount()
 	}
-	return min(cpus, flows)
+	return min(max(1, s.Threads), s.FlowCount())
 }
 
 // timed reports whether a worker keeps histograms: the end that begins something
@@ -43,7 +38,7 @@ func timed(s *Spec) bool {
 // thread starts the threads of the flows and waits until each has its place.
 func (w *worker) thread() error {
 	spec := &w.prepare.Spec
-	n := threads(spec, runtime.GOMAXPROCS(0)-spareProcessors)
+	n := threads(spec)
 	errs := make([]error, n)
 	var ready sync.WaitGroup
 	for i := range n {
@@ -54,7 +49,7 @@ func (w *worker) thread() error {
 		cpu := -1
 		switch {
 		case len(spec.CPUs) > 0:
-			cpu = spec.CPUs[i%len(spec.CPUs)]
+			cpu = spec.CPUs[(w.prepare.Thread+i)%len(spec.CPUs)]
 		case spec.Model != Epoll:
 			cpu = flows[0].spec.CPU
 		}
@@ -178,9 +173,21 @@ func alone(name string, cpu int) error {
 	return pin(0, cpu)
 }
 
+// spareFiles are descriptors of a process beside its flows'.
+const spareFiles = 128
+
+// filesOfProcess is how many flows one process may have descriptors for.
+func filesOfProcess() (int, error) {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return 0, fmt.Errorf("limit of open files: %w", err)
+	}
+	return max(1, int(min(l.Max, 1<<20))-spareFiles), nil
+}
+
 // allowFiles makes room for the descriptors of some flows, in every thread's table.
 func allowFiles(flows int) error {
-	need := uint64(flows + 128)
+	need := uint64(flows + spareFiles)
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil || l.Cur >= need {
 		return err

@@ -36,8 +36,10 @@ type prepare struct {
 	Spec  Spec  `json:"spec"`
 	Slots []int `json:"slots"` // slot of the first flow of each of Spec's flows
 	Hists []int `json:"hists"` // histogram of each thread; empty: none is kept
-	Flows int   `json:"flows"` // slots in the table
-	Total int   `json:"total"` // histograms in the table
+	// Thread is the number of the first of its threads among those of the host.
+	Thread int `json:"thread"`
+	Flows  int `json:"flows"` // slots in the table
+	Total  int `json:"total"` // histograms in the table
 }
 
 // start is when all flows begin.

@@ -4,10 +4,11 @@
 //
 // What a reader of figures must know of how connections are treated:
 //   - crr: the server closes first. Its answer leaves with the end of the stream in one
-//     segment (MSG_MORE, then close), and its listening socket wakes it when the request has
-//     come, not when the handshake is over (TCP_DEFER_ACCEPT; load.SocketInfo.DeferredAccept): the
-//     packets are the same, the server is woken once less. The handshake's last ACK stays a
-//     packet of its own. netperf and neper do neither.
+//     segment (MSG_MORE, then close). A polled server's listening socket wakes it when the request
+//     has come, not when the handshake is over (TCP_DEFER_ACCEPT; load.SocketInfo.DeferredAccept): the
+//     packets are the same, it is woken once less. One that blocks is woken early, so that it is
+//     awake when the request comes. The handshake's last ACK stays a packet of its own. netperf and
+//     neper do neither.
 //   - Options are read back once a flow; each connection of crr has them set without that.
 //   - udp: the two ends of a flow are connected sockets, so the kernel looks for no route a
 //     datagram. The server's share the port (SO_REUSEPORT).

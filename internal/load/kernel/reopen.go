@@ -170,7 +170,7 @@ const deferSeconds = 1
 
 func newAcceptor(l *listener, o load.DialOptions) (*acceptor, error) {
 	a := &acceptor{stream: stream{fd: none}, listener: l, last: info(l.fd)}
-	if t := l.flow.Transport; t == "" || t == load.TCP {
+	if t := l.flow.Transport; o.Polled && (t == "" || t == load.TCP) {
 		o := number("TCP_DEFER_ACCEPT", unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, deferSeconds)
 		if err := o.establish(l.fd); err != nil {
 			return nil, err

@@ -153,36 +153,32 @@ func gone(errno unix.Errno) unix.Errno {
 	return errno
 }
 
-func (d *datagrams) Recv(b []byte) (int, unix.Errno) {
-	for {
-		var n int
-		var errno unix.Errno
-		if d.in == nil {
-			n, errno = sysx.Recv(d.fd, b, d.flags)
-		} else {
-			n, errno = d.in.receive(d.fd, b, d.flags)
-		}
-		switch {
-		case errno == unix.EINTR:
-			continue
-		case errno != 0:
-			return 0, gone(errno)
-		case n == 0 && d.ended.Load():
-			return 0, 0
-		case n == 0: // an empty datagram
-			return 0, unix.EAGAIN
-		}
-		var now int64
-		if d.numbered {
-			now = clock.Now()
-		}
-		if d.in == nil {
-			d.take(b[:n], 0, now)
-		} else {
-			d.in.each(b, func(part []byte, segment int) { d.take(part, segment, now) })
-		}
-		return n, 0
+func (d *datagrams) Recv(b []byte) (n int, errno unix.Errno) {
+	if d.in == nil {
+		n, errno = sysx.Recv(d.fd, b, d.flags)
+	} else {
+		n, errno = d.in.receive(d.fd, b, d.flags)
 	}
+	switch {
+	case errno == unix.EINTR: // to wait anew each time might be for ever
+		return 0, unix.EAGAIN
+	case errno != 0:
+		return 0, gone(errno)
+	case n == 0 && d.ended.Load():
+		return 0, 0
+	case n == 0: // an empty datagram
+		return 0, unix.EAGAIN
+	}
+	var now int64
+	if d.numbered {
+		now = clock.Now()
+	}
+	if d.in == nil {
+		d.take(b[:n], 0, now)
+	} else {
+		d.in.each(b, func(part []byte, segment int) { d.take(part, segment, now) })
+	}
+	return n, 0
 }
 
 func (d *datagrams) descriptor(load.Wait) int { return d.fd }
