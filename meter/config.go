@@ -95,7 +95,10 @@ type Config struct {
 	Credentials agent.Credentials `json:"-"`
 	// Wait is how long to wait for an agent that serves somebody else; 0: not.
 	Wait time.Duration `json:"wait_nanoseconds,omitempty"`
-	// Watch, where not nil, is told how the run goes; see [Event].
+	// Watch, where not nil, is told how the run goes; see [Event]. Calls never overlap and
+	// all come before Run returns: phases and windows from the goroutine that called Run, intervals from those
+	// that read the agents. A slow Watch delays that reading, and
+	// an agent that is not read for ten seconds and an interval counts as lost.
 	Watch func(Event) `json:"-"`
 }
 
@@ -231,6 +234,9 @@ func (c *Config) check() error {
 	case c.SinglePort && c.Transport() == load.Unix:
 		return errors.New("single_port: sockets of transport unix have no port")
 	}
+	if err := c.inForce(); err != nil {
+		return err
+	}
 	for _, role := range []load.Role{load.Client, load.Server} {
 		spec := load.Spec{
 			Role: role, Workload: c.Pattern(), Engine: c.Engine, Model: c.model(1), Threads: c.Threads, CPUs: slices.Concat(c.SenderCPUs, c.ReceiverCPUs),
@@ -239,6 +245,33 @@ func (c *Config) check() error {
 		if err := spec.Validate(); err != nil {
 			return fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "flows[0]."))
 		}
+	}
+	return nil
+}
+
+// inForce reports an option that the transport or the pattern would ignore.
+func (c *Config) inForce() error {
+	t := c.Transport()
+	overTCP, overIP := t == load.TCP || t == load.MPTCP, t != load.Unix && t != load.VSock
+	for _, o := range []struct {
+		name   string
+		set    bool
+		obeyed bool
+		by     string
+	}{
+		{"congestion", c.Congestion != "", overTCP, "tcp and mptcp"},
+		{"nodelay", c.NoDelay, overTCP, "tcp and mptcp"},
+		{"tos", c.TOS != 0, overIP, "tcp, mptcp and udp"},
+		{"pacing_bits_per_second", c.PacingBitsPerSec != 0, overIP, "tcp, mptcp and udp"},
+		{"bind_device", c.BindDevice, overIP, "tcp, mptcp and udp"},
+		{"any_receive", c.AnyReceive, t != load.UDP, "streams of bytes"},
+	} {
+		if o.set && !o.obeyed {
+			return fmt.Errorf("%s: transport %s has no such option: for %s alone", o.name, t, o.by)
+		}
+	}
+	if c.AnyReceive && c.Answers() {
+		return fmt.Errorf("any_receive: %s waits for whole requests and responses: for stream, maerts and bidir alone", c.Workload)
 	}
 	return nil
 }

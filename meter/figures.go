@@ -72,15 +72,22 @@ func latencies(got map[*station]agent.Measured) *hist.Hist {
 	return out
 }
 
-// cost is the CPU time of all machines. It is over the probes' own edges; rates are
-// compared, not sums.
+// cost is the CPU time of all machines, without that of strangers where it is known exactly. It
+// is over the probes' own edges; rates are compared, not sums. There is none where a
+// host was cut off: its rates and the CPU time are of different times.
 func (f *fleet) cost(out *Figures, got map[*station]agent.Measured) {
 	cpus := 0.0 // kept busy
 	machines, told := 0, 0
 	for _, s := range f.stations {
+		if s.cut {
+			return
+		}
 		machines = max(machines, s.machine+1)
 		if m, ok := got[s]; ok && s.measures && m.CPU.Online > 0 {
 			cpus += m.CPU.Utilization * float64(m.CPU.Online)
+			if m.CPU.Exact && m.CPU.WindowSeconds > 0 {
+				cpus -= m.CPU.Groups["stranger"] / m.CPU.WindowSeconds
+			}
 			told++
 		}
 	}
@@ -107,9 +114,7 @@ func (f *fleet) result(m *measured, ends map[*station]map[int]load.End) *Result 
 	for _, w := range m.windows {
 		seconds += w.Seconds
 	}
-	if r.Figures = f.figures(whole, seconds); len(whole) == 0 {
-		r.Figures = m.windows[0].Figures
-	}
+	r.Figures = f.figures(whole, seconds)
 	r.LatencyHistogram = latencies(whole)
 	f.machines(r, m)
 	for _, s := range f.stations {
@@ -139,11 +144,13 @@ func (f *fleet) whole(m *measured) map[*station]agent.Measured {
 				continue
 			}
 			sum.Total.Add(w.Total)
-			for i := range w.Flows {
-				sum.Flows[i].Tally.Add(w.Flows[i].Tally)
-				sum.Flows[i].Seconds += w.Flows[i].Seconds
-			}
-			if w.Latency != nil {
+			sum.Flows = addFlows(sum.Flows, w.Flows)
+			switch {
+			case w.Latency == nil:
+			case sum.Latency == nil:
+				h := *w.Latency
+				sum.Latency = &h
+			default:
 				sum.Latency.Merge(w.Latency)
 			}
 			counters := map[string]uint64{}
@@ -160,6 +167,26 @@ func (f *fleet) whole(m *measured) map[*station]agent.Measured {
 		}
 	}
 	return out
+}
+
+// addFlows adds the counts of a later window to those so far, by the flows' IDs: what
+// an agent returns, and in which order, is its own affair.
+func addFlows(sum, later []load.Count) []load.Count {
+	at := make(map[int]int, len(sum))
+	for i := range sum {
+		at[sum[i].ID] = i
+	}
+	for _, n := range later {
+		i, known := at[n.ID]
+		if !known {
+			at[n.ID] = len(sum)
+			sum = append(sum, n)
+			continue
+		}
+		sum[i].Tally.Add(n.Tally)
+		sum[i].Seconds += n.Seconds
+	}
+	return sum
 }
 
 // together is the CPU time of two windows: times add up, shares are weighted by the

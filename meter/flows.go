@@ -43,7 +43,9 @@ func (f *fleet) flows(r *Result, whole map[*station]agent.Measured, ends map[*st
 				}
 				share = float64(connects.Transactions)
 			}
-			shares = append(shares, share)
+			if there && here { // otherwise one end was lost, and its share is not known
+				shares = append(shares, share)
+			}
 		}
 	}
 	if len(shares) > 1 {
@@ -130,11 +132,11 @@ func (f *fleet) warn(r *Result, m *measured, ends map[*station]map[int]load.End)
 			}
 		}
 	}
-	for _, w := range m.windows {
+	for i, w := range m.windows {
 		switch {
 		case w.SkewNanoseconds > w.UncertaintyNanoseconds+skewAbove.Nanoseconds():
 			f.warnings.add("skewed-window", "the hosts' edges of the window at %.1f s were %v apart; only its common part counts for rates", w.Start, time.Duration(w.SkewNanoseconds))
-		case w.Seconds < shortBelow*f.config.Duration.Seconds():
+		case w.Seconds < shortBelow*f.config.Duration.Seconds() && (!m.cut || i < len(m.windows)-1):
 			f.warnings.add("short-window", "all hosts together measured %.3f s of a window of %v", w.Seconds, f.config.Duration)
 		}
 	}
@@ -160,7 +162,11 @@ func (f *fleet) warn(r *Result, m *measured, ends map[*station]map[int]load.End)
 			if len(at.CPU.Strangers) > 0 {
 				who = ", " + at.CPU.Strangers[0].Comm + " most"
 			}
-			f.warnings.add("strangers", "machine %d: processes that are no part of the run used %.1f %% of the CPUs%s: they took part of what was measured, and the cost has theirs in it", i+1, 100*at.CPU.Groups["stranger"]/all, who)
+			cost := "the cost leaves their CPU time out"
+			if !at.CPU.Exact {
+				cost = "the cost has their CPU time in it, because this source can't tell it apart exactly"
+			}
+			f.warnings.add("strangers", "machine %d: processes that are no part of the run used %.1f %% of the CPUs%s: they took part of what was measured, and %s", i+1, 100*at.CPU.Groups["stranger"]/all, who, cost)
 		}
 	}
 }

@@ -37,6 +37,7 @@ type station struct {
 	addresses map[int]string
 	measures  bool // CPU time, for its machine
 	machine   int  // index of Result.Machines
+	cut       bool // told no whole window, see salvage
 }
 
 // pair is a sender's and a receiver's end of some flows.

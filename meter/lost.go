@@ -26,26 +26,52 @@ func (s *station) attended(ctx context.Context, interval time.Duration) (watched
 	}
 }
 
-// salvage makes a window of the intervals that all hosts told of, where none has told what it
-// measured in the whole one, and there is no window before.
-func (f *fleet) salvage(m *measured, intervals []Interval) {
-	w := Window{}
-	for _, i := range intervals {
-		if i.Hosts != len(f.stations) {
+// salvage puts in for each host that told no whole window (its session ended in it) what it
+// told of whole intervals, over their time. It reports whether any host was cut off.
+func (f *fleet) salvage(got map[*station]agent.Measured, live *ticker) bool {
+	live.mu.Lock()
+	defer live.mu.Unlock()
+	whole, intervals := len(got), 0
+	for _, s := range f.stations {
+		if _, ok := got[s]; ok {
 			continue
 		}
-		w.Intervals = append(w.Intervals, i)
-		w.Seconds += i.Seconds
-		w.BitsPerSecond += i.BitsPerSecond * i.Seconds
-		w.ReverseBitsPerSecond += i.ReverseBitsPerSecond * i.Seconds
-		w.TransactionsPerSecond += i.TransactionsPerSecond * i.Seconds
+		s.cut = true
+		part := live.told[s]
+		if part.Seconds > 0 {
+			got[s] = part.Measured
+			intervals = max(intervals, part.intervals)
+		}
+		switch {
+		case whole == 0: // below, for all at once
+		case part.Seconds > 0:
+			f.warnings.add("cut-off", "%s: it was lost in the window: its rates are those of the %.3g s of its %d whole intervals; what it would have told at the end (latencies over all of it, CPU time, each flow's share, drops) is not known", s.Name, part.Seconds, part.intervals)
+		default:
+			f.warnings.add("cut-off", "%s: it was lost in the window before it told of one whole interval: nothing of what it measured there is known", s.Name)
+		}
 	}
-	if len(m.windows) > 0 || w.Seconds <= 0 {
+	if whole == 0 && intervals > 0 {
+		f.warnings.add("cut-off", "the window was cut off: rates are those of its %d whole intervals; what hosts tell at its end (latencies over all of it, CPU time, each flow's share, drops) is not known", intervals)
+	}
+	return whole < len(f.stations)
+}
+
+// partial is what a host told of the whole intervals of a window so far.
+type partial struct {
+	agent.Measured
+	intervals int
+}
+
+// add takes in an interval of the window that opened then, by the host's clock.
+func (p *partial) add(i agent.Interval, opened int64) {
+	if i.Seconds <= 0 {
 		return
 	}
-	w.BitsPerSecond /= w.Seconds
-	w.ReverseBitsPerSecond /= w.Seconds
-	w.TransactionsPerSecond /= w.Seconds
-	m.windows, m.raw = append(m.windows, w), append(m.raw, map[*station]agent.Measured{})
-	f.warnings.add("cut-off", "the window was cut off: rates are those of its %d whole intervals; what hosts tell at its end (latencies over all of it, CPU time, each flow's share, drops) is not known", len(w.Intervals))
+	if p.intervals == 0 {
+		p.Opened = opened + int64(i.Start*1e9)
+	}
+	p.Closed = opened + int64((i.Start+i.Seconds)*1e9)
+	p.Seconds += i.Seconds
+	p.Total.Add(i.Tally)
+	p.intervals++
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ type measured struct {
 	windows  []Window
 	raw      []map[*station]agent.Measured // of each window
 	estimate *Estimate
+	cut      bool // a host told no whole last window
 }
 
 // measure measures one window, or as many as the confidence needs. It stops where a
@@ -79,7 +81,7 @@ func metricOf(c *Config) (name string, of func(*Figures) float64) {
 func (f *fleet) window(ctx context.Context, m *measured) {
 	c := f.config
 	at := clock.Now() + startLead.Nanoseconds()
-	live := newTicker(f)
+	live := newTicker(f, at)
 	got := map[*station]agent.Measured{}
 	var mu sync.Mutex
 	groups, perFlow := f.groups(), f.perFlow()
@@ -111,16 +113,23 @@ func (f *fleet) window(ctx context.Context, m *measured) {
 	if m.opened == 0 {
 		m.opened, m.began = at, time.Now().Add(-time.Duration(clock.Now()-at))
 	}
-	if len(got) == 0 {
-		f.salvage(m, live.done())
-		return
+	if len(got) == 0 && len(m.windows) > 0 {
+		return // the windows before stand
 	}
 	w := Window{Start: float64(at-m.opened) / 1e9, Intervals: live.done(), Flows: f.flowIntervals(got)}
-	opened, closed, skew := common(f.stations, got)
-	w.SkewNanoseconds = skew
+	if len(got) == 0 {
+		w.Intervals = slices.DeleteFunc(w.Intervals, func(i Interval) bool { return i.Hosts < len(f.stations) })
+	} else {
+		_, _, w.SkewNanoseconds = common(f.stations, got)
+	}
 	for s := range got {
 		w.UncertaintyNanoseconds = max(w.UncertaintyNanoseconds, s.ClockUncertainty)
 	}
+	m.cut = f.salvage(got, live)
+	if len(got) == 0 {
+		return
+	}
+	opened, closed, _ := common(f.stations, got)
 	w.Figures = f.figures(got, float64(closed-opened)/1e9)
 	m.windows, m.raw = append(m.windows, w), append(m.raw, got)
 	c.tell(Event{Window: &w})
@@ -143,12 +152,16 @@ func (f *fleet) groups() map[int]map[string][]int {
 
 // ticker puts the hosts' intervals together as they come.
 type ticker struct {
-	f    *fleet
-	mu   sync.Mutex
-	list []Interval
+	f      *fleet
+	opened int64 // the window, by our clock
+	mu     sync.Mutex
+	list   []Interval
+	told   map[*station]partial
 }
 
-func newTicker(f *fleet) *ticker { return &ticker{f: f} }
+func newTicker(f *fleet, opened int64) *ticker {
+	return &ticker{f: f, opened: opened, told: map[*station]partial{}}
+}
 
 func (t *ticker) take(s *station, i agent.Interval) {
 	t.mu.Lock()
@@ -159,6 +172,9 @@ func (t *ticker) take(s *station, i agent.Interval) {
 	for len(t.list) <= i.Index {
 		t.list = append(t.list, Interval{})
 	}
+	part := t.told[s]
+	part.add(i, s.there(t.opened))
+	t.told[s] = part
 	v := &t.list[i.Index]
 	v.Start, v.Seconds = i.Start, i.Seconds
 	if i.Seconds > 0 {

@@ -155,13 +155,20 @@ func TestConfigRefused(t *testing.T) {
 		"burst":                {Workload: "tcp_crr", Burst: 4},
 		"workload":             {Workload: "udp_crr"},
 		// What would not be in force.
-		"mesh":                   {Workload: "tcp_rr", Mesh: true},
-		"threads":                {Workload: "tcp_rr", Model: meter.Thread, Threads: 2},
-		"response_bytes":         {Workload: "tcp_stream", Response: 100},
-		"pacing_bits_per_second": {Workload: "tcp_stream", PacingBitsPerSec: 7},
-		"bind_device":            {Workload: "tcp_rr", BindDevice: true, Senders: []meter.Host{{NIC: "eth0"}}, Receivers: []meter.Host{{Agent: "a:1"}}},
-		"cpus":                   {Workload: "tcp_rr", SenderCPUs: []int{-1}},
-		"rate_per_second":        {Workload: "tcp_rr", Rate: 1e-9},
+		"mesh":                              {Workload: "tcp_rr", Mesh: true},
+		"threads":                           {Workload: "tcp_rr", Model: meter.Thread, Threads: 2},
+		"response_bytes":                    {Workload: "tcp_stream", Response: 100},
+		"pacing_bits_per_second":            {Workload: "tcp_stream", PacingBitsPerSec: 7},
+		"bind_device":                       {Workload: "tcp_rr", BindDevice: true, Senders: []meter.Host{{NIC: "eth0"}}, Receivers: []meter.Host{{Agent: "a:1"}}},
+		"congestion":                        {Workload: "udp_stream", Congestion: "reno"},
+		"nodelay":                           {Workload: "unix_rr", NoDelay: true},
+		"tos":                               {Workload: "vsock_rr", TOS: 4},
+		"any_receive":                       {Workload: "tcp_rr", AnyReceive: true},
+		"any_receive: transport":            {Workload: "udp_stream", AnyReceive: true},
+		"bind_device: transport":            {Workload: "unix_rr", BindDevice: true, Senders: []meter.Host{{NIC: "lo"}}, Receivers: []meter.Host{{NIC: "lo"}}},
+		"pacing_bits_per_second: transport": {Workload: "vsock_stream", PacingBitsPerSec: 8e6},
+		"cpus":                              {Workload: "tcp_rr", SenderCPUs: []int{-1}},
+		"rate_per_second":                   {Workload: "tcp_rr", Rate: 1e-9},
 	} {
 		_, err := meter.Run(context.Background(), c)
 		if !errors.Is(err, meter.ErrConfig) || !strings.Contains(err.Error(), field) {

@@ -21,7 +21,8 @@ type Result struct {
 	Config  Config    `json:"config"`
 	Rig     string    `json:"rig"` // "veth": the built-in one; "hosts"
 	// Complete is false where a host was lost or a flow ended on the way: Error says which,
-	// and the figures are of what the others measured.
+	// and the figures are of what the others measured, and of what a lost host told until then
+	// (warning "cut-off").
 	Complete bool   `json:"complete"`
 	Error    string `json:"error,omitempty"`
 
@@ -61,7 +62,9 @@ type Figures struct {
 	JitterNanoseconds  uint64  `json:"jitter_nanoseconds,omitempty"` // the worst flow's
 
 	// CPUSeconds is CPU time that was not halted, of all machines together; the next
-	// three derive from it.
+	// three derive from it. The time of strangers (Machine.CPU, group "stranger") is left out
+	// where the source is exact; elsewhere it is in it, and the warning "strangers" says so.
+	// Absent where a host was lost.
 	CPUSeconds float64 `json:"cpu_seconds,omitempty"`
 	// ScaledToCPU is the throughput both ways divided by the CPUs that it kept busy: bits a second per
 	// CPU.
@@ -172,5 +175,4 @@ type Event struct {
 	Phase    string    `json:"phase,omitempty"`    // what comes now, for people
 	Interval *Interval `json:"interval,omitempty"` // as soon as all hosts have told of it
 	Window   *Window   `json:"window,omitempty"`   // as it closes
-	Warning  string    `json:"warning,omitempty"`
 }

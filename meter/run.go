@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/stackmeter/stackmeter/internal/agent"
@@ -22,14 +23,37 @@ const (
 	loadTimeout     = 10 * time.Second
 	flowLoadTimeout = time.Millisecond
 	stopGrace       = 2 * time.Second
+	// clockTimeout bounds the comparison with one host.
+	clockTimeout = 5 * time.Second
 )
 
 // Run measures what c says. A result that is not nil is of what was measured also where there is an error: of a
 // host that was lost, or a flow that ended, in mid-run (Result.Complete is then false). An
 // error that wraps [ErrConfig] is about c, and nothing was done.
+//
+// With agents that stop answering, a phase takes at most this long; hosts are worked on at
+// once but where it says otherwise.
+//   - hello: 60 s for each agent, one after the other, after Config.Wait for each; again 60 s to
+//     open the sources of CPU time
+//   - comparison of clocks: 5 s for each host, one after the other
+//   - prepare, connect, go: 60 s each
+//   - await (all flows carry payload): 10 s and 1 ms a flow, and 60 s for the answer
+//   - a window: Config.Duration and 60 s; a host that says nothing for 10 s and an
+//     interval is lost, and no window follows
+//   - stop: 2 s and 60 s for each of the two ends, then again 5 s a host for the clocks
+//
+// A context that ends cuts each of them short.
 func Run(ctx context.Context, c Config) (*Result, error) {
 	if err := c.Normalize(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if watch := c.Watch; watch != nil {
+		var mu sync.Mutex
+		c.Watch = func(e Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			watch(e)
+		}
 	}
 	c.tell(Event{Phase: "opening the hosts"})
 	f, err := open(ctx, &c)
@@ -123,12 +147,19 @@ func (f *fleet) compareClocks(ctx context.Context) error {
 	// One after the other: exchanges that compete for CPUs are slow, and so uncertain.
 	for _, s := range f.stations {
 		var err error
-		if s.clock, err = s.client.Clock(ctx); err != nil {
+		if s.clock, err = s.compareClock(ctx); err != nil {
 			return err
 		}
 		s.ClockOffset, s.ClockUncertainty = s.clock.Offset.Nanoseconds(), s.clock.Uncertainty.Nanoseconds()
 	}
 	return nil
+}
+
+// compareClock bounds the comparison, because hosts wait for each other's.
+func (s *station) compareClock(ctx context.Context) (agent.ClockReading, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, clockTimeout, fmt.Errorf("%s: its clock was not told within %v", s.Name, clockTimeout))
+	defer cancel()
+	return s.client.Clock(ctx)
 }
 
 // drift compares the clocks of the hosts that are left again.
@@ -137,7 +168,7 @@ func (f *fleet) drift(ctx context.Context) {
 		if s.Error != "" || ctx.Err() != nil {
 			continue
 		}
-		if now, err := s.client.Clock(ctx); err == nil {
+		if now, err := s.compareClock(ctx); err == nil {
 			s.ClockDrift = (now.Offset - s.clock.Offset).Nanoseconds()
 		}
 	}

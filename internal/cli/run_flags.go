@@ -127,7 +127,7 @@ func (f *runFlags) outputFlags(fl *pflag.FlagSet) {
 var flagOf = map[string]string{
 	"workload": "WORKLOAD", "transport": "WORKLOAD", "senders": "--sender", "receivers": "--receiver", "mesh": "--mesh", "rig_pairs": "--rig-pairs",
 	"flows": "--flows", "model": "--model", "threads": "--threads", "engine": "--engine", "message_bytes": "--message-size", "response_bytes": "--response-size",
-	"burst": "--burst", "rate_per_second": "--rate", "send_method": "--send-method", "receive_method": "--receive-method",
+	"burst": "--burst", "rate_per_second": "--rate", "send_method": "--send-method", "receive_method": "--receive-method", "any_receive": "--receive",
 	"segment_bytes": "--segment-size", "gro": "--gro", "batch": "--batch", "send_buffer_bytes": "--send-buffer", "receive_buffer_bytes": "--receive-buffer",
 	"nodelay": "--nodelay", "congestion": "--congestion", "pacing_bits_per_second": "--pacing", "tos": "--tos", "priority": "--priority",
 	"bind_device": "--bind-device", "single_port": "--single-port", "ramp_up_nanoseconds": "--ramp-up", "duration_nanoseconds": "--duration",

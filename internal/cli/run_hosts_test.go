@@ -3,12 +3,14 @@ package cli_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stackmeter/stackmeter/internal/rig"
+	"github.com/stackmeter/stackmeter/internal/trial"
 	"github.com/stackmeter/stackmeter/meter"
 )
 
@@ -117,6 +119,11 @@ func TestRunLosesAHost(t *testing.T) {
 			r := p.result()
 			if r.Complete || !strings.Contains(r.Error, "198.18.0.2:4777") || !strings.Contains(p.stderr.String(), "198.18.0.2:4777") {
 				t.Errorf("complete %v, error %q\n%s", r.Complete, r.Error, p.stderr.String())
+			}
+			if r.BitsPerSecond <= 0 || r.Hosts[1].Total.Received == 0 || !slices.ContainsFunc(r.Warnings, func(w trial.Warning) bool {
+				return w.Code == "cut-off" && strings.HasPrefix(w.Text, "receiver: ")
+			}) {
+				t.Errorf("what the lost receiver told is lost: %+v, warnings %+v", r.Figures, r.Warnings)
 			}
 			if len(r.Hosts) != 2 || r.Hosts[1].Error == "" || r.Hosts[0].Total.Sent == 0 || len(r.Windows) != 1 || len(r.Windows[0].Intervals) == 0 {
 				t.Errorf("%d windows, hosts %+v", len(r.Windows), r.Hosts)

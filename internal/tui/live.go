@@ -30,12 +30,11 @@ type Live struct {
 	last     *meter.Interval
 	past     []float64 // the main figure of each interval so far
 	drawn    int       // lines that are on the screen
-	said     map[string]bool
 }
 
 // NewLive writes to w, which may be a terminal.
 func NewLive(w io.Writer, quiet bool, c meter.Config) *Live {
-	l := &Live{w: w, quiet: quiet, width: 80, config: c, said: map[string]bool{}}
+	l := &Live{w: w, quiet: quiet, width: 80, config: c}
 	if f, ok := w.(*os.File); ok {
 		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
 			l.terminal, l.width = os.Getenv("TERM") != "dumb", int(size.Col)
@@ -72,10 +71,6 @@ func (l *Live) Event(e meter.Event) {
 			}
 			fmt.Fprintln(l.w, at+strings.Join(l.figures(), "  "))
 		}
-	case e.Warning != "" && !l.said[e.Warning]:
-		l.said[e.Warning] = true
-		l.clear()
-		fmt.Fprintf(l.w, "warning: %s\n", e.Warning)
 	}
 	if l.terminal {
 		l.draw()

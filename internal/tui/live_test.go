@@ -15,7 +15,6 @@ func told(l *Live) {
 	l.Event(meter.Event{Phase: "connecting"})
 	l.Event(meter.Event{Phase: "window 1"})
 	l.Event(meter.Event{Interval: &meter.Interval{Start: 0, Seconds: 1, TransactionsPerSecond: 12900, P99: 134000, Utilization: []float64{0.578, 0.1}}})
-	l.Event(meter.Event{Warning: "late"})
 	l.Event(meter.Event{Interval: &meter.Interval{Start: 1, Seconds: 1, TransactionsPerSecond: 6450, P99: 250000, Utilization: []float64{0.3, 0.1}}})
 	l.End()
 }
@@ -50,7 +49,7 @@ func TestLiveElsewhere(t *testing.T) {
 	var b bytes.Buffer
 	c := meter.Config{Workload: "tcp_rr", Duration: 10 * time.Second}
 	told(NewLive(&b, false, c))
-	if want := "   1.0 s  12.9 k/s  p99 134 us  CPU1 57.8 %  CPU2 10.0 %\nwarning: late\n   2.0 s  6.45 k/s  p99 250 us  CPU1 30.0 %  CPU2 10.0 %\n"; b.String() != want {
+	if want := "   1.0 s  12.9 k/s  p99 134 us  CPU1 57.8 %  CPU2 10.0 %\n   2.0 s  6.45 k/s  p99 250 us  CPU1 30.0 %  CPU2 10.0 %\n"; b.String() != want {
 		t.Errorf("written %q, want %q", b.String(), want)
 	}
 	b.Reset()
