@@ -157,7 +157,7 @@ type Measured struct {
 	Warnings []trial.Warning   `json:"warnings,omitempty"`
 }
 
-// Stopped is how the flows ended.
+// Stopped is how the flows ended; of more than 16384, how some of them did, evenly spread.
 type Stopped struct {
 	Ends []load.End `json:"ends"`
 }

@@ -21,6 +21,7 @@ type Client struct {
 	wait     func() error // waits for an agent that we started ourselves
 	pid      int
 	patience time.Duration // for an answer
+	flows    int           // of the load that was prepared last
 	gone     bool          // the session is over: no call can be answered
 }
 
@@ -162,13 +163,15 @@ func (c *Client) Configure(ctx context.Context, p Configure) (Configured, error)
 
 // Prepare starts the workers of this host's part of the load.
 func (c *Client) Prepare(ctx context.Context, s load.Spec) (Prepared, error) {
+	c.flows = s.FlowCount()
 	return invoke[Prepared](ctx, c, "prepare", s)
 }
 
-// Connect makes the data connections.
+// Connect makes the data connections. It may take a millisecond a flow beside the client's
+// patience.
 func (c *Client) Connect(ctx context.Context, p Connect) error {
-	_, err := invoke[none](ctx, c, "connect", p)
-	return err
+	var r none
+	return c.callFor(ctx, time.Duration(c.flows)*time.Millisecond, "connect", p, &r)
 }
 
 // Place fixes where work runs.

@@ -100,7 +100,7 @@ func (s *session) await(ctx context.Context, p Await) (Carrying, error) {
 	table := s.pool.Table
 	// A connection of crr may go to any flow of the server.
 	payload := s.spec.Workload != "crr" || s.spec.Role == load.Client
-	timeout := min(p.Timeout, time.Minute)
+	timeout := min(p.Timeout, 5*time.Minute)
 	for end := time.Now().Add(timeout); ; {
 		n, err := table.Carrying(payload)
 		if err != nil {
@@ -129,9 +129,25 @@ func (s *session) await(ctx context.Context, p Await) (Carrying, error) {
 func (s *session) stop(ctx context.Context, p stopParams) (out Stopped, err error) {
 	err = s.step(running, done, func() (err error) {
 		out.Ends, err = s.pool.Stop(ctx, min(max(p.Grace, 0), 10*time.Second))
+		out.Ends = some(out.Ends)
 		return err
 	})
 	return out, err
+}
+
+// maxEnds bounds the answer: of more ends than that, only so many are told, evenly spread.
+const maxEnds = 16384
+
+func some(ends []load.End) []load.End {
+	step := (len(ends) + maxEnds - 1) / maxEnds
+	if step <= 1 {
+		return ends
+	}
+	var out []load.End
+	for i := 0; i < len(ends); i += step {
+		out = append(out, ends[i])
+	}
+	return out
 }
 
 func (s *session) release(context.Context, none) (none, error) {
