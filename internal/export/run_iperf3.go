@@ -2,6 +2,7 @@ package export
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -27,6 +28,8 @@ func RunIperf3(w io.Writer, r *meter.Result) error {
 		return fmt.Errorf("format iperf3: workload %s: iperf3 has no requests and responses: choose another format", c.Workload)
 	case t != load.TCP && t != load.UDP && t != load.MPTCP:
 		return fmt.Errorf("format iperf3: workload %s: iperf3 knows TCP and UDP alone: choose another format", c.Workload)
+	case len(r.Flows) == 0 && r.Complete: // iperf3 tells of each stream, and sums these
+		return errors.New("format iperf3: a result of so many flows has no record of each: run at most 1024, or choose another format")
 	}
 	d := iperf3{r: r, udp: c.Transport() == load.UDP, reverse: c.Pattern() == "maerts", bidir: c.Pattern() == "bidir"}
 	out := object{"start": d.start(), "intervals": d.intervals(), "end": d.end()}
