@@ -85,3 +85,23 @@ func TestDialWaitGivesUp(t *testing.T) {
 		t.Errorf("with a wrong key: %v", err)
 	}
 }
+
+// TestOneAfterTheOther wants no controller to be refused because the one before it, which has
+// hung up, still has its workers ended.
+func TestOneAfterTheOther(t *testing.T) {
+	a := listen(t)
+	receiver, _ := specs(8)
+	for range 5 {
+		c, err := Dial(t.Context(), a.addr, a.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Introduce(t.Context(), Introduction{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Prepare(t.Context(), receiver); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Close()
+	}
+}

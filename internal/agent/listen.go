@@ -88,7 +88,7 @@ func (a *Listener) admit(ctx context.Context, g *guest, config *tls.Config) {
 		from += " (" + name + ")"
 	}
 	m := &monitor{from: from, since: time.Now()}
-	if other := a.occupy(m); other != nil {
+	if other := a.takeTurn(ctx, m); other != nil {
 		run := refuse(conn, other)
 		a.lobby.leave(g)
 		a.refuse(causeBusy, "%s: %s refused: busy with %s", from, sessionOf(run), other.who())
@@ -118,6 +118,20 @@ func (a *Listener) shake(ctx context.Context, g *guest, conn *tls.Conn) error {
 		}
 	}
 	return conn.HandshakeContext(ctx)
+}
+
+// endingPatience is how long a controller waits for the session before it to put the host back.
+const endingPatience = 5 * time.Second
+
+// takeTurn takes the agent for a session, or returns the one that has it. One that has lost its
+// controller and is putting the host back is waited for, so that one run may follow another.
+func (a *Listener) takeTurn(ctx context.Context, m *monitor) (other *monitor) {
+	for until := time.Now().Add(endingPatience); ; {
+		other = a.occupy(m)
+		if other == nil || !other.ending() || time.Now().After(until) || sleep(ctx, 5*time.Millisecond) != nil {
+			return other
+		}
+	}
 }
 
 // occupy takes the agent for a session, or returns the one that has it.

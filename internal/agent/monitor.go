@@ -91,6 +91,13 @@ func sessionOf(run string) string {
 	return fmt.Sprintf("session of run %q", run)
 }
 
+// ending reports whether the session has lost its controller.
+func (m *monitor) ending() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ended != ""
+}
+
 // end keeps how far the session came. It comes before the host is put back.
 func (m *monitor) end() {
 	if m == nil {
