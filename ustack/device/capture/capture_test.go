@@ -53,6 +53,12 @@ func TestCapture(t *testing.T) {
 	if _, err := io.ReadFull(e, make([]byte, 5000)); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := e.Write([]byte("seen")); err != nil { // a packet in, beside the handshake's
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, make([]byte, 4)); err != nil {
+		t.Fatal(err)
+	}
 	_, _ = a.Close(), d.Err()
 
 	var kinds []uint32
