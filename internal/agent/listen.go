@@ -120,15 +120,23 @@ func (a *Listener) shake(ctx context.Context, g *guest, conn *tls.Conn) error {
 	return conn.HandshakeContext(ctx)
 }
 
-// endingPatience is how long a controller waits for the session before it to put the host back.
-const endingPatience = 5 * time.Second
+// A controller waits so long for the session before it: to notice that it has ended, and to put
+// the host back.
+const (
+	noticePatience = 200 * time.Millisecond
+	endingPatience = 5 * time.Second
+)
 
 // takeTurn takes the agent for a session, or returns the one that has it. One that has lost its
 // controller and is putting the host back is waited for, so that one run may follow another.
 func (a *Listener) takeTurn(ctx context.Context, m *monitor) (other *monitor) {
-	for until := time.Now().Add(endingPatience); ; {
+	for began := time.Now(); ; {
 		other = a.occupy(m)
-		if other == nil || !other.ending() || time.Now().After(until) || sleep(ctx, 5*time.Millisecond) != nil {
+		patience := noticePatience
+		if other != nil && other.ending() {
+			patience = endingPatience
+		}
+		if other == nil || time.Since(began) > patience || sleep(ctx, 5*time.Millisecond) != nil {
 			return other
 		}
 	}
