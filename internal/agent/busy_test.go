@@ -74,7 +74,7 @@ func TestDialWait(t *testing.T) {
 func TestDialWaitGivesUp(t *testing.T) {
 	a := listen(t)
 	first(t, a, "night shift")
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	_, _, err := DialWait(ctx, a.addr, a.key, Introduction{}, nil)
 	if !errors.Is(err, context.DeadlineExceeded) || !IsBusy(err) || !strings.Contains(err.Error(), "night shift") {

@@ -123,7 +123,7 @@ func (a *Listener) shake(ctx context.Context, g *guest, conn *tls.Conn) error {
 // A controller waits so long for the session before it: to notice that it has ended, and to put
 // the host back.
 const (
-	noticePatience = 200 * time.Millisecond
+	noticePatience = 50 * time.Millisecond
 	endingPatience = 5 * time.Second
 )
 
