@@ -352,6 +352,7 @@ func TestBadSpec(t *testing.T) {
 		"flows":                   func(s *load.Spec) { s.Flows = nil },
 		"lifetime_nanoseconds":    func(s *load.Spec) { s.Lifetime = 0 },
 		"flows[0].message_bytes":  func(s *load.Spec) { s.Flows[0].MessageBytes = 0 },
+		"flows[0].burst":          func(s *load.Spec) { s.Workload, s.Flows[0].Transport, s.Flows[0].Burst = "rr", load.UDP, 2 },
 		"flows[0].cpu":            func(s *load.Spec) { s.Flows[0].CPU = -2 },
 		"congestion control":      func(s *load.Spec) { s.Flows[0].Congestion = "no-such" },
 		"flows[0].receive_buffer": func(s *load.Spec) { s.Flows[0].ReceiveBufferBytes = -1 },

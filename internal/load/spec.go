@@ -220,6 +220,8 @@ func (f *FlowSpec) validate() error {
 func (f *FlowSpec) fits(workload string) error {
 	answers := workload == "rr" || workload == "crr"
 	switch udp := f.Transport == UDP; {
+	case udp && f.Burst > 1:
+		return errors.New("burst: answers over udp carry no numbers, so that one lost would shift the times of all after it: choose more flows")
 	case udp && workload == "crr":
 		return errors.New("transport: udp has no connections for crr to make: choose rr")
 	case !udp && (f.SegmentBytes > 0 || f.GRO || f.Batch > 1):
