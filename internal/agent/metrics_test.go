@@ -187,7 +187,7 @@ func TestMetrics(t *testing.T) {
 	_, _ = Dial(t.Context(), o.addr, NewKey())
 	sample(`stackmeter_agent_handshakes_failed_total{cause="wrong credentials"}`, is(1))
 	r := first(t, o.listening, `a "run" of two`+"\nlines")
-	if _, _, err := DialWait(within(t, 50*time.Millisecond), o.addr, o.key, Introduction{}, nil); !IsBusy(err) {
+	if _, _, err := DialWait(within(t, 250*time.Millisecond), o.addr, o.key, Introduction{}, nil); !IsBusy(err) {
 		t.Error(err)
 	}
 	sample(`stackmeter_agent_sessions_refused_total{cause="busy"}`, is(1))
