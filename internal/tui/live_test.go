@@ -25,7 +25,7 @@ func TestLiveOnATerminal(t *testing.T) {
 		t.Setenv("NO_COLOR", noColor)
 		master, terminal := pty(t, 40)
 		told(NewLive(terminal, false, meter.Config{Workload: "tcp_rr", Duration: 10 * time.Second}))
-		got := drawn(t, master)
+		got := drawn(t, master, terminal)
 		if strings.Contains(got, "\x1b[1m") == (noColor != "") {
 			t.Errorf("NO_COLOR=%q: drawn %q", noColor, got)
 		}

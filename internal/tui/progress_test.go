@@ -2,7 +2,9 @@ package tui
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -39,15 +41,19 @@ func pty(t *testing.T, width uint16) (master, terminal *os.File) {
 	return master, terminal
 }
 
-// drawn is what has been written to the terminal.
-func drawn(t *testing.T, master *os.File) string {
+// drawn is all that was written to terminal, which the kernel may hand over in pieces. It
+// closes terminal; reading its master then ends with EIO.
+func drawn(t *testing.T, master, terminal *os.File) string {
 	t.Helper()
-	b := make([]byte, 64<<10)
-	n, err := master.Read(b)
-	if err != nil {
+	// Closing discards nothing that was written: the line discipline has passed it on.
+	if err := terminal.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return string(b[:n])
+	b, err := io.ReadAll(master)
+	if err != nil && !errors.Is(err, unix.EIO) {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 func TestProgressOnATerminal(t *testing.T) {
@@ -58,7 +64,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	p.Note("trial 6 failed")
 	p.Step(10, 10, "", 0)
 	p.End()
-	got := drawn(t, master)
+	got := drawn(t, master, terminal)
 	lines := strings.Split(got, "\r\x1b[K")
 	if len(lines) != 5 || lines[0] != "" || lines[4] != "" {
 		t.Fatalf("drawn %q", got)
@@ -80,7 +86,7 @@ func TestProgressOnADumbTerminal(t *testing.T) {
 	p := NewProgress(terminal, false)
 	p.Step(0, 2, "one", 2*time.Second)
 	p.End()
-	if got := drawn(t, master); got != "0/2, 2 s left  one\r\n" {
+	if got := drawn(t, master, terminal); got != "0/2, 2 s left  one\r\n" {
 		t.Errorf("drawn %q", got)
 	}
 }
