@@ -87,7 +87,7 @@ func (crr) Server(f *Flow) (Wait, unix.Errno) {
 			if errno := f.reopen(); errno != 0 {
 				return Acceptable, errno
 			}
-			f.begun[0] = clock.Now()
+			f.asked.oldest = clock.Now()
 		}
 		n, errno := f.Recv(f.in[f.got : token+f.request])
 		switch {

@@ -37,7 +37,10 @@ func newFlow(spec *FlowSpec, id int, s *Spec, t Transport, slot *Slot) *Flow {
 	f.answers = answers(s)
 	f.begun = make([]int64, f.burst)
 	f.lossy = spec.Transport == UDP || s.Workload == "crr" && s.Role == Server
-	f.filled = f.lossy
+	f.filled = f.lossy // a call takes one datagram, others may wait
+	if f.answers && spec.Transport == UDP {
+		f.asked = newAsked(spec)
+	}
 	if spec.Rate > 0 {
 		f.period = max(1, int64(1e9/spec.Rate))
 	}

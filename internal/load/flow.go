@@ -51,6 +51,7 @@ type Flow struct {
 	open   bool    // rr: a request is begun and not sent; crr: there is a connection
 	filled bool    // rr: the last receive call may have left something
 	lossy  bool    // what is not answered in time is given up
+	asked  asked   // rr over datagrams: the requests under way
 	watch  Wait    // what the poller was told
 	queued bool    // in the loop's heap of due times
 	fresh  bool    // the transport has a descriptor that the poller has not seen
@@ -79,7 +80,7 @@ const patience = 200 * time.Millisecond
 
 // late reports whether what the flow waits for should be given up.
 func (f *Flow) late() bool {
-	return f.lossy && clock.Now()-f.begun[f.first] > patience.Nanoseconds()
+	return f.lossy && clock.Now()-f.asked.oldest > patience.Nanoseconds()
 }
 
 // begin is the time from which the latency of what begins now counts: the intended

@@ -15,6 +15,9 @@ type rr struct{}
 func (rr) First() Role { return Client }
 
 func (rr) Client(f *Flow) (Wait, unix.Errno) {
+	if f.lossy {
+		return askDatagrams(f)
+	}
 	now := int64(0) // the time, where it is known
 	for {
 		for f.flying < f.burst {
@@ -48,15 +51,10 @@ func (rr) Client(f *Flow) (Wait, unix.Errno) {
 		}
 		n, errno := f.Recv(f.in)
 		if n <= 0 {
-			if errno == unix.EAGAIN && f.late() {
-				f.Lost += uint64(f.flying)
-				f.flying, f.got, now = 0, 0, 0
-				continue
-			}
 			return waitOrEnd(f.wait(), errno)
 		}
 		now = clock.Now()
-		f.filled = f.lossy || n == len(f.in) // one datagram a call, others may wait
+		f.filled = n == len(f.in)
 		f.Received += uint64(n)
 		f.ReceivedMessages++
 		for f.got += n; f.got >= f.response && f.flying > 0; f.got -= f.response {
@@ -100,6 +98,9 @@ func (f *Flow) sendRest(n int) unix.Errno {
 }
 
 func (rr) Server(f *Flow) (Wait, unix.Errno) {
+	if f.lossy {
+		return answerDatagrams(f)
+	}
 	for {
 		for f.got >= f.request {
 			if errno := f.sendRest(f.response); errno != 0 {
@@ -118,7 +119,7 @@ func (rr) Server(f *Flow) (Wait, unix.Errno) {
 			}
 			return waitOrEnd(f.readable(), errno)
 		}
-		f.filled = f.lossy || n == len(f.in) // one datagram a call, others may wait
+		f.filled = n == len(f.in)
 		f.Received += uint64(n)
 		f.ReceivedMessages++
 		f.got += n

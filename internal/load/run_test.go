@@ -345,14 +345,16 @@ func TestStartFails(t *testing.T) {
 func TestBadSpec(t *testing.T) {
 	good, _ := specs("kernel", load.Process, 1, 1024)
 	for name, spoil := range map[string]func(*load.Spec){
-		"role":                    func(s *load.Spec) { s.Role = "x" },
-		"model":                   func(s *load.Spec) { s.Model = "" },
-		"workload":                func(s *load.Spec) { s.Workload = "udp_banana" },
-		"engine":                  func(s *load.Spec) { s.Engine = "dpdk" },
-		"flows":                   func(s *load.Spec) { s.Flows = nil },
-		"lifetime_nanoseconds":    func(s *load.Spec) { s.Lifetime = 0 },
-		"flows[0].message_bytes":  func(s *load.Spec) { s.Flows[0].MessageBytes = 0 },
-		"flows[0].burst":          func(s *load.Spec) { s.Workload, s.Flows[0].Transport, s.Flows[0].Burst = "rr", load.UDP, 2 },
+		"role":                   func(s *load.Spec) { s.Role = "x" },
+		"model":                  func(s *load.Spec) { s.Model = "" },
+		"workload":               func(s *load.Spec) { s.Workload = "udp_banana" },
+		"engine":                 func(s *load.Spec) { s.Engine = "dpdk" },
+		"flows":                  func(s *load.Spec) { s.Flows = nil },
+		"lifetime_nanoseconds":   func(s *load.Spec) { s.Lifetime = 0 },
+		"flows[0].message_bytes": func(s *load.Spec) { s.Flows[0].MessageBytes = 0 },
+		"flows[0].burst": func(s *load.Spec) {
+			s.Workload, s.Flows[0].Transport, s.Flows[0].MessageBytes, s.Flows[0].Burst = "rr", load.UDP, 1, 129
+		},
 		"flows[0].cpu":            func(s *load.Spec) { s.Flows[0].CPU = -2 },
 		"congestion control":      func(s *load.Spec) { s.Flows[0].Congestion = "no-such" },
 		"flows[0].receive_buffer": func(s *load.Spec) { s.Flows[0].ReceiveBufferBytes = -1 },

@@ -220,8 +220,8 @@ func (f *FlowSpec) validate() error {
 func (f *FlowSpec) fits(workload string) error {
 	answers := workload == "rr" || workload == "crr"
 	switch udp := f.Transport == UDP; {
-	case udp && f.Burst > 1:
-		return errors.New("burst: answers over udp carry no numbers, so that one lost would shift the times of all after it: choose more flows")
+	case udp && answers && (f.SegmentBytes > 0 || f.GRO || f.Batch > 1):
+		return errors.New("segment_bytes, gro, batch: for streams of udp alone, a request of rr is a datagram")
 	case udp && workload == "crr":
 		return errors.New("transport: udp has no connections for crr to make: choose rr")
 	case !udp && (f.SegmentBytes > 0 || f.GRO || f.Batch > 1):
@@ -236,6 +236,8 @@ func (f *FlowSpec) fits(workload string) error {
 		return errors.New("burst: for rr alone")
 	case workload == "crr" && f.Burst > 1:
 		return errors.New("burst: for rr alone, a connection of crr carries one request")
+	case udp && answers:
+		return f.fitsNumbers()
 	case workload == "crr" && f.SinglePort:
 		return errors.New("single_port: crr makes its connections to a port of its own")
 	}

@@ -96,7 +96,8 @@ func TestBurst(t *testing.T) {
 			t.Fatal(err)
 		}
 		n := samples.Count(0)
-		if n.Transactions < 100 || n.Received != n.Transactions {
+		// At an edge of the window, what one call received may not have been told apart yet.
+		if n.Transactions < 100 || n.Received+16 < n.Transactions || n.Transactions+16 < n.Received {
 			t.Errorf("%s: %+v", model, n)
 		}
 		p.stop(t)
