@@ -52,11 +52,30 @@ type Pool struct {
 	bulk   []*Frame // allocated in bulk, not handed out yet
 	fresh  int      // frames of the region that were handed out at least once
 	out    int      // frames handed out and not come back, as far as the owner knows
+	counts Counts   // but for Returns of Free
 
 	mu       sync.Mutex
 	returned List // came back through Free
 	closed   bool
 	missing  int // after Close: frames still out
+	frees    uint64
+}
+
+// Counts is what a pool was asked for.
+type Counts struct {
+	Takes   uint64 // calls of Get and One
+	Frames  uint64 // that they gave
+	Allocs  uint64 // pieces of memory that were allocated from the heap for packets
+	Returns uint64 // calls of Put and PutList, and runs of frames that came by Free
+}
+
+// Counts returns what the pool has counted.
+func (p *Pool) Counts() Counts {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.counts
+	n.Returns += p.frees
+	return n
 }
 
 // NewPool makes a pool. It fails if the address space can't be had.
@@ -93,6 +112,7 @@ func (p *Pool) Out() int {
 // Get fills into with empty frames and returns how many there were. There are fewer
 // than asked for only where the pool's limit is reached.
 func (p *Pool) Get(into []*Frame) int {
+	p.counts.Takes++
 	for i := range into {
 		f := p.get()
 		if f == nil {
@@ -104,7 +124,10 @@ func (p *Pool) Get(into []*Frame) int {
 }
 
 // One returns an empty frame, or nil if the pool's limit is reached.
-func (p *Pool) One() *Frame { return p.get() }
+func (p *Pool) One() *Frame {
+	p.counts.Takes++
+	return p.get()
+}
 
 func (p *Pool) get() *Frame {
 	n := len(p.free)
@@ -118,6 +141,7 @@ func (p *Pool) get() *Frame {
 	f := p.free[n-1]
 	p.free = p.free[:n-1]
 	p.out++
+	p.counts.Frames++
 	f.Reset(p.cfg.Headroom)
 	return f
 }
@@ -150,8 +174,10 @@ func (p *Pool) fetch() *Frame {
 		p.bulk = p.bulk[:len(p.bulk)-1]
 	case Single:
 		f = &Frame{buf: make([]byte, size), home: p}
+		p.counts.Allocs++
 	}
 	p.out++
+	p.counts.Frames++
 	f.Reset(p.cfg.Headroom)
 	return f
 }
@@ -160,6 +186,7 @@ func (p *Pool) fetch() *Frame {
 func (p *Pool) allocate(n int) {
 	size := p.cfg.FrameSize
 	frames, memory := make([]Frame, n), make([]byte, n*size)
+	p.counts.Allocs++
 	for i := range frames {
 		frames[i] = Frame{buf: memory[i*size : (i+1)*size : (i+1)*size], home: p}
 		p.bulk = append(p.bulk, &frames[i])
@@ -168,6 +195,11 @@ func (p *Pool) allocate(n int) {
 
 // Put takes f back. Frames of other pools find their way home.
 func (p *Pool) Put(f *Frame) {
+	p.counts.Returns++
+	p.put(f)
+}
+
+func (p *Pool) put(f *Frame) {
 	if f.home != p {
 		f.Next = nil
 		Free(f)
@@ -181,8 +213,15 @@ func (p *Pool) Put(f *Frame) {
 
 // PutList takes all frames of l back and empties it.
 func (p *Pool) PutList(l *List) {
+	if l.Head != nil {
+		p.counts.Returns++
+	}
+	p.putAll(l)
+}
+
+func (p *Pool) putAll(l *List) {
 	for f := l.Pop(); f != nil; f = l.Pop() {
-		p.Put(f)
+		p.put(f)
 	}
 }
 
@@ -192,7 +231,7 @@ func (p *Pool) reclaim() {
 	l := p.returned
 	p.returned = List{}
 	p.mu.Unlock()
-	p.PutList(&l)
+	p.putAll(&l)
 }
 
 // Close gives the pool's memory back as soon as the last frame has come home. The
@@ -239,6 +278,7 @@ func Free(f *Frame) {
 func (p *Pool) takeBack(l *List) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.frees++
 	if p.closed {
 		p.missing -= l.N
 		p.unmapIfDone()
