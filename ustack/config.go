@@ -29,6 +29,11 @@ type Config struct {
 	// Frames is how many packets each shard may hold at a time, unread and on their
 	// way; 0: as many as take 256 MiB, of which only what is used is touched.
 	Frames int
+
+	// AroundCopy, if set, is given the routine that copies received bytes to the
+	// application, and returns the one to be called instead: one that measures it. Several
+	// goroutines may call that at the same time.
+	AroundCopy func(copy func(dst, src []byte) int) func(dst, src []byte) int
 }
 
 // TCPConfig is what TCP connections begin with.

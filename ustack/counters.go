@@ -3,6 +3,7 @@ package ustack
 import (
 	"maps"
 
+	"github.com/stackmeter/stackmeter/ustack/frame"
 	"github.com/stackmeter/stackmeter/ustack/internal/tcp"
 	"github.com/stackmeter/stackmeter/ustack/internal/wire"
 )
@@ -11,7 +12,9 @@ import (
 type counter uint8
 
 const (
-	rxFrames counter = iota
+	rxCalls counter = iota
+	rxSleeps
+	rxFrames
 	rxNotForUs
 	rxProtocol
 	txFrames
@@ -28,6 +31,9 @@ const (
 	estabResets
 	inSegs
 	inMerged
+	tcpCalls
+	deliveries
+	wakeups
 	outSegs
 	outRsts
 	listenOverflows
@@ -54,11 +60,11 @@ type counters [int(countersN) + int(wire.Faults)]uint64
 // counterNames are those of the kernel's /proc/net/snmp and /proc/net/netstat where it
 // has the counter; the prefix Ustack marks others.
 var counterNames = [countersN]string{
-	rxFrames: "IpInReceives", rxNotForUs: "IpInAddrErrors", rxProtocol: "IpInUnknownProtos",
+	rxCalls: "UstackReceiveCalls", rxSleeps: "UstackSleeps", rxFrames: "IpInReceives", rxNotForUs: "IpInAddrErrors", rxProtocol: "IpInUnknownProtos",
 	txFrames: "IpOutRequests", txDropped: "IpOutDiscards", txErrors: "UstackOutErrors",
 	txNoFrame: "UstackOutNoFrame", txNoNeighbour: "IpOutNoRoutes", strays: "UstackHandedOver", folded: "UstackInFolded", rxBehind: "UstackInBehind",
 	activeOpens: "TcpActiveOpens", passiveOpens: "TcpPassiveOpens", attemptFails: "TcpAttemptFails", estabResets: "TcpEstabResets",
-	inSegs: "TcpInSegs", inMerged: "UstackInMerged", outSegs: "TcpOutSegs", outRsts: "TcpOutRsts",
+	inSegs: "TcpInSegs", inMerged: "UstackInMerged", tcpCalls: "UstackTCPCalls", deliveries: "UstackDeliveries", wakeups: "UstackWakeups", outSegs: "TcpOutSegs", outRsts: "TcpOutRsts",
 	listenOverflows: "TcpExtListenOverflows", timeWaitOverflow: "TcpExtTCPTimeWaitOverflow",
 	cookiesSent: "TcpExtSyncookiesSent", cookiesGood: "TcpExtSyncookiesRecv", cookiesFailed: "TcpExtSyncookiesFailed",
 	udpIn: "UdpInDatagrams", udpOut: "UdpOutDatagrams", udpNoPorts: "UdpNoPorts", udpInErrors: "UdpInErrors", udpRcvbuf: "UdpRcvbufErrors",
@@ -72,6 +78,13 @@ func (s *shard) fault(f wire.Fault) { s.counters[int(countersN)+int(f)]++ }
 // Counters returns what the stack has counted, under the kernel's names: those of
 // /proc/net/snmp with the protocol before the name, TcpExt for /proc/net/netstat, and
 // Ustack for what the kernel lacks. UstackDrop-CAUSE counts malformed packets.
+//
+// What passes from layer to layer is counted on each: the device was asked for frames
+// UstackReceiveCalls times, UstackSleeps of them in vain; TCP was called UstackTCPCalls times
+// with segments, or several of them merged; it handed bytes to a connection's reader
+// UstackDeliveries times and woke it UstackWakeups times. Pools were asked for frames
+// UstackFrameTakes times and gave UstackFrames, for which they allocated memory
+// UstackFrameAllocs times; they got frames back UstackFrameReturns times.
 func (st *Stack) Counters() map[string]uint64 {
 	all := map[string]uint64{}
 	for _, s := range st.shards {
@@ -89,6 +102,15 @@ func (st *Stack) Counters() map[string]uint64 {
 			sum.Add(&c.tcp.Stats)
 			if c.tcp.State() >= tcp.Established && c.tcp.State() != tcp.TimeWait {
 				all["TcpCurrEstab"]++
+			}
+		}
+		for _, p := range []*frame.Pool{s.pool, s.small} {
+			if p != nil {
+				n := p.Counts()
+				all["UstackFrameTakes"] += n.Takes
+				all["UstackFrames"] += n.Frames
+				all["UstackFrameAllocs"] += n.Allocs
+				all["UstackFrameReturns"] += n.Returns
 			}
 		}
 		s.mu.Unlock()

@@ -143,7 +143,7 @@ func (c *TCPConn) Read(b []byte) (int, error) {
 	n := 0
 	var done frame.List
 	for f := c.held.Head; f != nil && n < len(b); f = c.held.Head {
-		k := c.st.copy(b[n:], f.Bytes())
+		k := c.st.toUser(b[n:], f.Bytes())
 		n += k
 		if k < f.Len() {
 			f.TrimFront(k)

@@ -125,6 +125,7 @@ func (s *shard) arriveAll(c *TCPConn, now int64) {
 	for j := c.arrived; j >= 0; {
 		a := &s.arrivals[j]
 		a.seg.Options = &a.options
+		s.counters[tcpCalls]++
 		c.tcp.Arrive(now, &a.seg, &s.out)
 		if s.out.Events&(tcp.Reuse|tcp.ResetSender) != 0 {
 			s.special(c, a, now)
@@ -175,7 +176,11 @@ func (s *shard) finish(c *TCPConn, now int64) {
 		c.acknowledged(s)
 	}
 	if o.Received.Head != nil || o.Events&tcp.Readable != 0 {
-		s.woke = c.deliver(&o.Received) || s.woke
+		s.counters[deliveries]++
+		if c.deliver(&o.Received) {
+			s.counters[wakeups]++
+			s.woke = true
+		}
 	}
 	if o.Events&tcp.Ended != 0 {
 		s.end(c, endErrors[c.tcp.Err()])

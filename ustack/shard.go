@@ -150,6 +150,7 @@ func (s *shard) turn() (n int, until int64, woke bool, err error) {
 	s.mu.Lock()
 	defer s.unlock()
 	n, err = s.queue.Receive(s.batch)
+	s.counters[rxCalls]++
 	now := s.st.now()
 	if n > 0 {
 		s.receive(s.batch[:n], now)
@@ -160,6 +161,7 @@ func (s *shard) turn() (n int, until int64, woke bool, err error) {
 	s.flush()
 	until = s.nextTimer()
 	if n == 0 {
+		s.counters[rxSleeps]++
 		s.waitUntil.Store(until)
 	}
 	woke, s.woke = s.woke, false

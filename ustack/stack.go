@@ -21,6 +21,7 @@ type Stack struct {
 	cfg    Config
 	info   DeviceInfo
 	copy   copier
+	toUser copier // copy, or what AroundCopy made of it
 	start  time.Time
 	secret [2]uint64
 	own    map[wire.Addr]bool
@@ -71,6 +72,10 @@ func New(cfg Config) (*Stack, error) {
 	}
 	if cfg.Techniques, st.copy, err = cfg.Techniques.complete(); err != nil {
 		return nil, err
+	}
+	st.toUser = st.copy
+	if cfg.AroundCopy != nil {
+		st.toUser = cfg.AroundCopy(st.copy)
 	}
 	st.cfg = cfg
 	var seed [16]byte
