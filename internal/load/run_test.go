@@ -358,6 +358,16 @@ func TestBadSpec(t *testing.T) {
 		"flows[0].cpu":            func(s *load.Spec) { s.Flows[0].CPU = -2 },
 		"congestion control":      func(s *load.Spec) { s.Flows[0].Congestion = "no-such" },
 		"flows[0].receive_buffer": func(s *load.Spec) { s.Flows[0].ReceiveBufferBytes = -1 },
+		"stack: missing":          func(s *load.Spec) { s.Engine = load.Ustack },
+		"stack: for":              func(s *load.Spec) { s.Stack = &load.StackSpec{} },
+		"stack_device":            func(s *load.Spec) { s.Engine, s.Stack = load.Ustack, &load.StackSpec{Device: "dpdk"} },
+		"stack_address": func(s *load.Spec) {
+			s.Engine, s.Stack = load.Ustack, &load.StackSpec{Device: "tun", Links: []load.StackLink{{}}}
+		},
+		"flows[0].send_method": func(s *load.Spec) {
+			s.Engine, s.Stack = load.Ustack, &load.StackSpec{Device: "tun"}
+			s.Flows[0].SendMethod = load.ZeroCopy
+		},
 	} {
 		s := good
 		s.Flows = append([]load.FlowSpec(nil), good.Flows...)

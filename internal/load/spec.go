@@ -49,6 +49,7 @@ type Spec struct {
 	Threads  int           `json:"threads,omitempty"` // model "epoll": threads, 0: one a CPU of the process
 	CPUs     []int         `json:"cpus,omitempty"`    // thread i of a worker is pinned to CPUs[i mod len]; empty: where the flows say
 	Flows    []FlowSpec    `json:"flows"`
+	Stack    *StackSpec    `json:"stack,omitempty"`      // of engine "ustack"
 	Lifetime time.Duration `json:"lifetime_nanoseconds"` // workers end themselves after this, whatever else happens
 }
 
@@ -175,7 +176,7 @@ func (s *Spec) Validate() error {
 			return fmt.Errorf("flows[%d].%w", i, err)
 		}
 	}
-	return nil
+	return s.stack()
 }
 
 func (f *FlowSpec) validate() error {

@@ -25,6 +25,14 @@ type NIC struct {
 	Addr netip.Addr `json:"addr"`
 }
 
+// Stack is the address that a user-space stack on the NIC may have beside the kernel's: in the
+// same subnet, where the other end's NIC asks for it.
+func (n NIC) Stack() netip.Prefix {
+	a := n.Addr.As4()
+	a[3] += 100
+	return netip.PrefixFrom(netip.AddrFrom4(a), 24)
+}
+
 // Link is a pair of NICs, the server's and the client's.
 type Link struct {
 	Server NIC `json:"server"`
