@@ -118,6 +118,7 @@ func (s *shard) connected(c *TCPConn) {
 	if c.dialed != nil {
 		c.dialed <- nil
 		c.dialed = nil
+		c.snd.notify()
 	}
 	if c.listener != nil && !c.listener.offer(c) {
 		n := len(s.out.Sends)
@@ -133,7 +134,7 @@ func (c *TCPConn) acknowledged(s *shard) {
 	cwnd, _, _ := c.tcp.Window()
 	limit := min(max(2*cwnd, sendBufferMin), c.st.cfg.TCP.SendBufferMax)
 	if c.snd.acknowledge(&s.chunks, c.tcp.Acked(), limit) {
-		signal(c.snd.room)
+		c.snd.wake()
 		s.woke = true
 	}
 }

@@ -103,7 +103,7 @@ func (s *shard) leave(c *TCPConn, f *frame.Frame, ip *wire.IP, h *wire.TCP) bool
 	c.rx.mu.Unlock()
 	if woke {
 		s.woke = true
-		signal(c.rx.ready)
+		c.rx.wake()
 	}
 	o.pending, o.next = true, seq+uint32(n)
 	s.counters[folded]++

@@ -24,6 +24,7 @@ type Listener struct {
 	queue    []*TCPConn // handshake done, not accepted
 	closed   bool
 	ready    chan struct{}
+	ring     atomic.Pointer[func()]
 	deadline deadline
 }
 
@@ -127,6 +128,9 @@ func (l *Listener) offer(c *TCPConn) bool {
 	}
 	l.queue = append(l.queue, c)
 	signal(l.ready)
+	if f := l.ring.Load(); f != nil {
+		(*f)()
+	}
 	return true
 }
 

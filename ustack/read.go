@@ -18,6 +18,7 @@ type receiveQueue struct {
 	err     error // instead of io.EOF
 	waiting bool
 	ready   chan struct{}
+	bell
 	folding *folding // nil: checksums are verified on arrival
 }
 
@@ -38,9 +39,15 @@ func (q *receiveQueue) put(l *frame.List, ended bool) (woke bool) {
 	}
 	q.mu.Unlock()
 	if woke {
-		signal(q.ready)
+		q.wake()
 	}
 	return woke
+}
+
+// wake wakes who waits for bytes.
+func (q *receiveQueue) wake() {
+	signal(q.ready)
+	q.notify()
 }
 
 // end says that no more bytes will come, because of err if it is not nil.
@@ -51,7 +58,7 @@ func (q *receiveQueue) end(err error) {
 	}
 	q.waiting = false
 	q.mu.Unlock()
-	signal(q.ready)
+	q.wake()
 }
 
 // close drops what nobody will read.
@@ -62,7 +69,7 @@ func (q *receiveQueue) close() {
 	q.closed, q.ended, q.err, q.waiting = true, true, net.ErrClosed, false
 	q.mu.Unlock()
 	frame.Free(l.Head)
-	signal(q.ready)
+	q.wake()
 }
 
 // take moves all bytes to l. If there are none it returns why: io.EOF, an error, or nil
@@ -110,13 +117,18 @@ func (c *TCPConn) fill(fold bool) (bool, error) {
 		if c.held.Head != nil {
 			continue
 		}
-		if n := c.consumed.Load(); n > 0 && n >= c.tellAt.Load()/2 {
-			c.post() // the peer may wait for window
-		}
+		c.tellConsumed()
 		select {
 		case <-c.rx.ready:
 		case <-c.readDeadline.wait():
 		}
+	}
+}
+
+// tellConsumed gives the peer window before the reader waits: it may wait for that.
+func (c *TCPConn) tellConsumed() {
+	if n := c.consumed.Load(); n > 0 && n >= c.tellAt.Load()/2 {
+		c.post()
 	}
 }
 
@@ -140,6 +152,11 @@ func (c *TCPConn) Read(b []byte) (int, error) {
 			return n, nil
 		}
 	}
+	return c.copyHeld(b), nil
+}
+
+// copyHeld moves bytes that the reader holds to b. c.readMu is held.
+func (c *TCPConn) copyHeld(b []byte) int {
 	n := 0
 	var done frame.List
 	for f := c.held.Head; f != nil && n < len(b); f = c.held.Head {
@@ -153,7 +170,7 @@ func (c *TCPConn) Read(b []byte) (int, error) {
 	}
 	frame.Free(done.Head)
 	c.read(n)
-	return n, nil
+	return n
 }
 
 // doneReading lets the next reader in.

@@ -52,6 +52,13 @@ type sendBuffer struct {
 	err     error  // why nothing can be written
 	waiting bool   // the writer waits for room
 	room    chan struct{}
+	bell
+}
+
+// wake wakes who waits for room.
+func (b *sendBuffer) wake() {
+	signal(b.room)
+	b.notify()
 }
 
 // reserve returns room for up to n bytes, to be filled and then committed; nil if the
@@ -156,7 +163,7 @@ func (b *sendBuffer) end(err error) {
 		b.err = err
 	}
 	b.mu.Unlock()
-	signal(b.room)
+	b.wake()
 }
 
 // signal wakes who waits on c, or will.

@@ -36,6 +36,7 @@ type Stack struct {
 	closed    bool
 	listeners map[endpoint]*Listener
 	packets   map[endpoint]*PacketConn
+	connected map[flowKey]*PacketConn
 	flows     sync.Map // flowKey -> *shard, where there are several shards
 
 	running sync.WaitGroup
@@ -68,7 +69,7 @@ func New(cfg Config) (*Stack, error) {
 	}
 	st := &Stack{
 		info: cfg.Device.Info(), start: time.Now(), own: map[wire.Addr]bool{}, routes: map[int]wire.Addr{},
-		listeners: map[endpoint]*Listener{}, packets: map[endpoint]*PacketConn{},
+		listeners: map[endpoint]*Listener{}, packets: map[endpoint]*PacketConn{}, connected: map[flowKey]*PacketConn{},
 	}
 	if cfg.Techniques, st.copy, err = cfg.Techniques.complete(); err != nil {
 		return nil, err
@@ -194,13 +195,16 @@ func (st *Stack) Close() error {
 		return nil
 	}
 	st.closed = true
-	listeners, packets := st.listeners, st.packets
-	st.listeners, st.packets = map[endpoint]*Listener{}, map[endpoint]*PacketConn{}
+	listeners, packets, connected := st.listeners, st.packets, st.connected
+	st.listeners, st.packets, st.connected = map[endpoint]*Listener{}, map[endpoint]*PacketConn{}, map[flowKey]*PacketConn{}
 	st.mu.Unlock()
 	for _, l := range listeners {
 		l.shut()
 	}
 	for _, p := range packets {
+		p.shut()
+	}
+	for _, p := range connected {
 		p.shut()
 	}
 	for _, s := range st.shards {

@@ -19,11 +19,14 @@ type PacketConn struct {
 	addr *net.UDPAddr
 
 	mu      sync.Mutex
-	queue   []received
+	queue   []received // from first on
+	first   int
 	bytes   int // of the memory of the frames in queue
 	closed  bool
 	waiting bool
 	ready   chan struct{}
+	bell
+	remote netip.AddrPort // of a connected one: all come from there
 
 	readDeadline, writeDeadline deadline
 }
@@ -81,12 +84,7 @@ func (s *shard) datagram(f *frame.Frame, ip *wire.IP, now int64) {
 		s.reject(f, wire.UDPChecksum)
 		return
 	}
-	s.st.mu.Lock()
-	p := s.st.packets[endpoint{ip.Dst, h.DstPort}]
-	if p == nil {
-		p = s.st.packets[endpoint{port: h.DstPort}]
-	}
-	s.st.mu.Unlock()
+	p := s.st.packetConn(ip, &h)
 	if p == nil {
 		s.counters[udpNoPorts]++
 		f.Prepend(ip.HeaderLen)
@@ -116,8 +114,33 @@ func (p *PacketConn) put(d received) (woke, ok bool) {
 	p.waiting = false
 	if woke {
 		signal(p.ready)
+		p.notify()
 	}
 	return woke, true
+}
+
+// pop takes the next datagram off the queue, which is not empty. p.mu is held.
+func (p *PacketConn) pop() received {
+	d := p.queue[p.first]
+	p.queue[p.first] = received{}
+	p.bytes -= d.f.Cap()
+	switch p.first++; {
+	case p.first == len(p.queue):
+		p.queue, p.first = p.queue[:0], 0
+	case p.first >= len(p.queue)/2:
+		n := copy(p.queue, p.queue[p.first:])
+		clear(p.queue[n:])
+		p.queue, p.first = p.queue[:n], 0
+	}
+	return d
+}
+
+// take copies a datagram to b and frees it.
+func (d *received) take(b []byte) int {
+	n := copy(b, d.f.Bytes())
+	d.f.Next = nil
+	frame.Free(d.f)
+	return n
 }
 
 // ReadFrom reads a datagram; what b has no room for is lost. The address is a
@@ -144,17 +167,12 @@ func (p *PacketConn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 			return 0, netip.AddrPort{}, p.fail("read", os.ErrDeadlineExceeded)
 		}
 		if len(p.queue) > 0 {
-			d := p.queue[0]
-			p.queue[0] = received{}
-			if p.queue = p.queue[1:]; len(p.queue) > 0 {
+			d := p.pop()
+			if len(p.queue) > 0 {
 				signal(p.ready) // there may be another reader
 			}
-			p.bytes -= d.f.Cap()
 			p.mu.Unlock()
-			n := copy(b, d.f.Bytes())
-			d.f.Next = nil
-			frame.Free(d.f)
-			return n, d.from, nil
+			return d.take(b), d.from, nil
 		}
 		p.waiting = true
 		p.mu.Unlock()
@@ -240,7 +258,9 @@ func (p *PacketConn) LocalAddr() net.Addr { return p.addr }
 // Close stops listening and drops what was not read.
 func (p *PacketConn) Close() error {
 	p.st.mu.Lock()
-	if p.st.packets[p.at] == p {
+	if k := p.key(); p.st.connected[k] == p {
+		delete(p.st.connected, k)
+	} else if p.st.packets[p.at] == p {
 		delete(p.st.packets, p.at)
 	}
 	p.st.mu.Unlock()
@@ -254,14 +274,15 @@ func (p *PacketConn) Close() error {
 func (p *PacketConn) shut() (first bool) {
 	p.mu.Lock()
 	first, p.closed = !p.closed, true
-	queue := p.queue
-	p.queue, p.bytes = nil, 0
+	queue := p.queue[p.first:]
+	p.queue, p.first, p.bytes = nil, 0, 0
 	p.mu.Unlock()
 	for _, d := range queue {
 		d.f.Next = nil
 		frame.Free(d.f)
 	}
 	signal(p.ready)
+	p.notify()
 	return first
 }
 
