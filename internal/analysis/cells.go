@@ -83,6 +83,8 @@ func (a *analyzer) experiment(name string, trials []*trial.Trial) {
 
 	baseline := plan.baseline(e.Factors)
 	switch {
+	case plan.Effects:
+		e.Effects = a.effects(e, plan)
 	case varies("affinity"):
 		e.Affinity = a.affinity(e, baseline)
 	case len(baseline) > 0:

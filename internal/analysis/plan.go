@@ -23,6 +23,8 @@ type PlanExperiment struct {
 	Title    string            `json:"title"`
 	Factors  []Factor          `json:"factors"`
 	Baseline map[string]string `json:"baseline"`
+	Effects  bool              `json:"effects"` // of factors with two levels are asked for
+	Half     bool              `json:"half"`    // of the combinations were planned
 }
 
 // ReadPlan reads the resolved plan out of a manifest. A plan of another shape

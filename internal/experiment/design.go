@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/stackmeter/stackmeter/internal/trial"
 )
@@ -48,6 +49,37 @@ func FullFactorial(factors []FactorLevels) []Levels {
 		cells = next
 	}
 	return cells
+}
+
+// leastForHalf is how many factors of two levels a half fraction wants: with fewer,
+// interactions of two factors could not be told from one another (resolution V).
+const leastForHalf = 5
+
+// HalfFraction returns those combinations in which an even number of the factors that
+// have two levels has its second: a fraction of resolution k, where k factors have two.
+// An effect is then mixed with the interaction of all factors that it is not of, which
+// for one factor or two is one of k-1 or k-2. With fewer than five such factors it is the
+// full factorial.
+func HalfFraction(factors []FactorLevels) []Levels {
+	two := 0
+	for _, f := range factors {
+		if len(f.Levels) == 2 {
+			two++
+		}
+	}
+	all := FullFactorial(factors)
+	if two < leastForHalf {
+		return all
+	}
+	return slices.DeleteFunc(all, func(l Levels) bool {
+		second := 0
+		for _, f := range factors {
+			if len(f.Levels) == 2 && l[f.Name] == f.Levels[1] {
+				second++
+			}
+		}
+		return second%2 != 0
+	})
 }
 
 // FactorLevels is a factor with the levels that an experiment gives it.

@@ -45,9 +45,16 @@ type Experiment struct {
 	Include  []Levels       `json:"include,omitempty"` // cells beside the full factorial
 	Baseline Levels         `json:"baseline,omitempty"`
 	Exclude  []Levels       `json:"exclude,omitempty"` // cells that the hosts at hand can't do, see Bench.Fit
+	// Effects asks for what each factor is worth over all levels of the others, and which
+	// are worth more or less together: main effects and interactions. Each factor then has
+	// two levels, of which the first is the one without, or one.
+	Effects bool `json:"effects,omitempty"`
+	// Half runs half of the combinations: those in which an even number of factors has its
+	// second level, see [HalfFraction]. It needs Effects.
+	Half bool `json:"half,omitempty"`
 }
 
-// Cells are the full factorial and the included cells, each once, less the
+// Cells are the factorial and the included cells, each once, less the
 // excluded.
 func (e *Experiment) Cells() []Levels {
 	seen := map[string]bool{}
@@ -55,7 +62,11 @@ func (e *Experiment) Cells() []Levels {
 		seen[c.Key()] = true
 	}
 	var cells []Levels
-	for _, c := range slices.Concat(FullFactorial(e.Factors), e.Include) {
+	factorial := FullFactorial(e.Factors)
+	if e.Half {
+		factorial = HalfFraction(e.Factors)
+	}
+	for _, c := range slices.Concat(factorial, e.Include) {
 		if !seen[c.Key()] {
 			seen[c.Key()] = true
 			cells = append(cells, c)
@@ -154,6 +165,14 @@ func (e *Experiment) normalize() error {
 	}
 	if e.size() > maxCells {
 		return fmt.Errorf("factors: over %d cells", maxCells)
+	}
+	if e.Half && !e.Effects {
+		return errors.New("half: half of the cells tells effects alone: add effects: true")
+	}
+	for _, f := range e.Factors {
+		if e.Effects && len(f.Levels) > 2 {
+			return fmt.Errorf("factors.%s: %d levels, effects are of one or two", f.Name, len(f.Levels))
+		}
 	}
 	var include []Levels
 	for i, c := range e.Include {

@@ -53,7 +53,7 @@ func (r *resolver) note(format string, args ...any) {
 
 // experiment returns nil where nothing of it can run on this machine.
 func (r *resolver) experiment(fe fileExperiment) (*experiment.Experiment, error) {
-	e := &experiment.Experiment{Name: fe.Name, Title: fe.Title}
+	e := &experiment.Experiment{Name: fe.Name, Title: fe.Title, Effects: fe.Effects, Half: fe.Half}
 	for _, item := range fe.Factors {
 		name, ok := item.Key.(string)
 		if !ok {

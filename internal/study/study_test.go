@@ -106,6 +106,8 @@ func TestBadPlansNameTheField(t *testing.T) {
 		{good + "    include: [{mtu: 9000}]\n", "include[0].mtu"},
 		{good + "    baseline: {mtu: 9000}\n", "baseline.mtu"},
 		{good + "  - name: a\n    factors: {nics: [1]}\n", "experiments[1].name"},
+		{good + "    half: true\n", "half"},
+		{strings.Replace(good, "[1]", "[1, 2, 3]", 1) + "    effects: true\n", "factors.nics"},
 		{"name: x\n", "experiments"},
 		{"", "name"},
 	} {

@@ -35,6 +35,8 @@ type fileExperiment struct {
 	Factors  yaml.MapSlice      `yaml:"factors"`
 	Include  []map[string]level `yaml:"include"`
 	Baseline map[string]level   `yaml:"baseline"`
+	Effects  bool               `yaml:"effects"`
+	Half     bool               `yaml:"half"`
 }
 
 // level is a level as written: a word, a number or a truth value.
