@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/stackmeter/stackmeter/internal/result"
+	"github.com/stackmeter/stackmeter/internal/synthetic"
 )
 
 // browser finds a Chromium, or skips.
@@ -156,45 +157,55 @@ func TestInBrowser(t *testing.T) {
 		"no groups":   {5, 16, 96},
 	} {
 		t.Run(name, func(t *testing.T) {
-			frames, asked, console := look(t, render(t, write(t, ugly[name])))
-			if len(console) > 0 {
-				t.Errorf("the console says %q", console)
-			}
-			slices.Sort(asked)
-			if asked = slices.Compact(asked); !slices.Equal(asked, []string{"/", "/report.html"}) {
-				t.Errorf("the page asked for %q", asked)
-			}
-			if len(frames) != 2 || frames[0].Width != 400 || frames[1].Width != 1200 {
-				t.Fatalf("frames: %+v", frames)
-			}
-			for _, f := range frames {
-				if f.Page > f.Width {
-					t.Errorf("at %v px the page is %v wide", f.Width, f.Page)
-				}
-				if len(f.Overflow)+len(f.Texts)+len(f.Fetched) > 0 {
-					t.Errorf("at %v px: overflow %q, chart texts %q, fetched %q", f.Width, f.Overflow, f.Texts, f.Fetched)
-				}
-				if len(f.Figures) != want.figures || len(f.Strips) != want.strips || len(f.Sparks) < want.sparks {
-					t.Errorf("at %v px: %d figures, %d strips, %d sparklines, want %+v", f.Width, len(f.Figures), len(f.Strips), len(f.Sparks), want)
-				}
-				for _, b := range slices.Concat(f.Strips, f.Bars, f.Sparks) {
-					if b[0] < 80 || b[1] < 8 {
-						t.Errorf("at %v px: a picture of %v", f.Width, b)
-					}
-				}
-				for _, b := range f.Figures {
-					if b[0] < 280 || b[1] < 160 {
-						t.Errorf("at %v px: a figure of %v", f.Width, b)
-					}
-				}
-				if f.Unlabelled+f.Heads > 0 || f.Tips < 20 {
-					t.Errorf("%d images without label, %d tables without heads, %d tips", f.Unlabelled, f.Heads, f.Tips)
-				}
-				if f.Smallest < 9 {
-					t.Errorf("at %v px the smallest text of a chart is %v px high", f.Width, f.Smallest)
-				}
-			}
+			inFrames(t, render(t, write(t, ugly[name])), want.figures, want.strips, want.sparks)
 		})
+	}
+	t.Run("stack", func(t *testing.T) {
+		// effects, interactions, copy routines by size (both metrics)
+		inFrames(t, render(t, writeStack(t, synthetic.Options{})), 4, 32+9, 6*(32+9))
+	})
+}
+
+// inFrames holds what a browser shows of a page, narrow and wide, against what must be.
+func inFrames(t *testing.T, page []byte, figures, strips, sparks int) {
+	t.Helper()
+	frames, asked, console := look(t, page)
+	if len(console) > 0 {
+		t.Errorf("the console says %q", console)
+	}
+	slices.Sort(asked)
+	if asked = slices.Compact(asked); !slices.Equal(asked, []string{"/", "/report.html"}) {
+		t.Errorf("the page asked for %q", asked)
+	}
+	if len(frames) != 2 || frames[0].Width != 400 || frames[1].Width != 1200 {
+		t.Fatalf("frames: %+v", frames)
+	}
+	for _, f := range frames {
+		if f.Page > f.Width {
+			t.Errorf("at %v px the page is %v wide", f.Width, f.Page)
+		}
+		if len(f.Overflow)+len(f.Texts)+len(f.Fetched) > 0 {
+			t.Errorf("at %v px: overflow %q, chart texts %q, fetched %q", f.Width, f.Overflow, f.Texts, f.Fetched)
+		}
+		if len(f.Figures) != figures || len(f.Strips) != strips || len(f.Sparks) < sparks {
+			t.Errorf("at %v px: %d figures, %d strips, %d sparklines, want %d, %d, %d", f.Width, len(f.Figures), len(f.Strips), len(f.Sparks), figures, strips, sparks)
+		}
+		for _, b := range slices.Concat(f.Strips, f.Bars, f.Sparks) {
+			if b[0] < 80 || b[1] < 8 {
+				t.Errorf("at %v px: a picture of %v", f.Width, b)
+			}
+		}
+		for _, b := range f.Figures {
+			if b[0] < 280 || b[1] < 160 {
+				t.Errorf("at %v px: a figure of %v", f.Width, b)
+			}
+		}
+		if f.Unlabelled+f.Heads > 0 || f.Tips < 20 {
+			t.Errorf("%d images without label, %d tables without heads, %d tips", f.Unlabelled, f.Heads, f.Tips)
+		}
+		if f.Smallest < 9 {
+			t.Errorf("at %v px the smallest text of a chart is %v px high", f.Width, f.Smallest)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ func findings(r *analysis.Report) []string {
 		}
 		out = append(out, scalingFinding(e, e.CPUs, r.Primary, r.Confidence)...)
 		out = append(out, scalingFinding(e, e.NICs, analysis.Throughput, r.Confidence)...)
+		out = append(out, effectsFinding(e, r.Primary)...)
 		for _, c := range e.Contrasts {
 			out = append(out, contrastFinding(e, c, r.Primary)...)
 		}
@@ -137,13 +138,8 @@ func contrastFinding(e *analysis.Experiment, c *analysis.Contrast, m analysis.Me
 		if g == nil {
 			continue
 		}
-		u := g.Unpaired
-		verdict := fmt.Sprintf("%+.1f %% [%+.1f, %+.1f]", 100*u.Value, 100*u.Lo, 100*u.Hi)
-		switch g.Verdict {
-		case analysis.NoDifference, analysis.TooFew:
-			verdict = string(g.Verdict) + " (" + verdict + ")"
-		}
-		out = append(out, fmt.Sprintf("%s: %s against %s: %s.", e.Name, cellName(e, a.Cell.Levels), cellName(e, c.Baseline.Levels), verdict))
+		out = append(out, fmt.Sprintf("%s: %s against %s: %s.", e.Name, cellName(e, a.Cell.Levels), cellName(e, c.Baseline.Levels),
+			verdictText(g.Unpaired.Estimate, g.Verdict)))
 	}
 	return out
 }

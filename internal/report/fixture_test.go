@@ -9,6 +9,7 @@ import (
 
 	"github.com/stackmeter/stackmeter/internal/result"
 	"github.com/stackmeter/stackmeter/internal/synthetic"
+	"github.com/stackmeter/stackmeter/internal/trial"
 )
 
 const planJSON = `{"name":"paper","title":"How this machine's TCP/IP stack scales (synthetic)","defaults":{"message_size":"8192","nics":"2"},
@@ -21,12 +22,16 @@ const planJSON = `{"name":"paper","title":"How this machine's TCP/IP stack scale
 // write makes a result directory of synthetic trials and reads it back.
 func write(t testing.TB, o synthetic.Options) *result.Dir {
 	t.Helper()
+	return writeTrials(t, "paper", planJSON, synthetic.Trials(o), planned(o))
+}
+
+func writeTrials(t testing.TB, name, plan string, trials []trial.Trial, planned int) *result.Dir {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "result")
-	trials := synthetic.Trials(o)
 	w, err := result.Create(path, result.Manifest{
-		Plan: result.Plan{Name: "paper", Resolved: json.RawMessage(planJSON)}, Seed: 7,
+		Plan: result.Plan{Name: name, Resolved: json.RawMessage(plan)}, Seed: 7,
 		Versions:    result.Versions{Stackmeter: "synthetic", Go: "go1.26", Kernel: "6.18.5"},
-		CommandLine: []string{"stackmeter", "study", "paper"}, Rig: "veth", PlannedTrials: planned(o),
+		CommandLine: []string{"stackmeter", "study", name}, Rig: "veth", PlannedTrials: planned,
 		Started: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
 	})
 	if err != nil {

@@ -63,6 +63,7 @@ type section struct {
 	Figures                    []*chart
 	Table1                     []affinityTable
 	Scaling                    []scalingTable
+	Effects                    *effectsTable
 	Contrasts                  []contrastTable
 	Cells                      []cellRow
 	CellMetric                 string
@@ -182,8 +183,21 @@ func newSection(r *analysis.Report, e *analysis.Experiment) section {
 		add(figure7(e, e.NICs))
 		s.Scaling = append(s.Scaling, newScalingTable(e, e.NICs, analysis.Throughput))
 	}
+	if e.Effects != nil {
+		add(figureEffects(e, r.Primary))
+		if len(e.Effects.Interactions) > 0 {
+			add(figureInteractions(e, r.Primary))
+		}
+		s.Effects = newEffectsTable(r, e.Effects)
+	}
+	if sized(e) {
+		add(figureSizes(e, r.Primary))
+		add(figureSizes(e, analysis.Throughput))
+	}
 	for _, c := range e.Contrasts {
-		add(figureContrast(e, c, r.Primary))
+		if !sized(e) {
+			add(figureContrast(e, c, r.Primary))
+		}
 		s.Contrasts = append(s.Contrasts, newContrastTable(r, e, c))
 	}
 	s.cells(e)

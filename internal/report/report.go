@@ -144,7 +144,7 @@ func levelName(factor, level string) string {
 	case "gro", "tso":
 		return strings.ToUpper(factor) + " " + level
 	}
-	return factor + " " + level
+	return factorName(factor) + " " + level
 }
 
 func plural(n, noun string) string {
@@ -156,6 +156,9 @@ func plural(n, noun string) string {
 
 // cellName names a cell by the factors that vary in its experiment.
 func cellName(e *analysis.Experiment, levels map[string]string) string {
+	if e.Effects != nil {
+		return effectsCell(e.Effects, levels)
+	}
 	var parts []string
 	for _, f := range e.Factors {
 		l, ok := levels[f.Name]

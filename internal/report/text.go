@@ -85,6 +85,9 @@ func (p *printer) experiment(r *analysis.Report, e *analysis.Experiment) {
 	if len(e.NICs) > 0 {
 		p.scaling(e, e.NICs, []analysis.Metric{analysis.Throughput})
 	}
+	if e.Effects != nil {
+		p.effects(r, e)
+	}
 	for _, c := range e.Contrasts {
 		p.contrast(r, e, c)
 	}

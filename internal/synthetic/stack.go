@@ -31,12 +31,15 @@ const StackTogether = 0.15
 // StackPlan is the plan of [Stack], resolved, as a manifest holds it.
 const StackPlan = `{"name":"stack","title":"The paper's proposals in a stack (synthetic)","defaults":{"message_size":"65536"},
 "experiments":[{"name":"techniques","title":"What each technique is worth","effects":true,"half":true,
-"factors":[{"name":"stack_gather","levels":["1","64"]},{"name":"stack_checksum","levels":["arrival","reader"]},
+"factors":[
+{"name":"stack_gather","levels":["1","64"]},{"name":"stack_checksum","levels":["arrival","reader"]},
 {"name":"stack_copy","levels":["rep-movsl","best"]},{"name":"stack_align","levels":["off","on"]},
-{"name":"stack_buffers","levels":["single","recycled"]},{"name":"stack_locality","levels":["spread","shard"]}]}]}`
+{"name":"stack_buffers","levels":["single","recycled"]},{"name":"stack_locality","levels":["spread","shard"]}]},
+{"name":"copy","title":"Copy routines (Figures 5 and 6)","baseline":{"stack_copy":"rep-movsl"}}]}`
 
-// Stack makes the trials of a half fraction of six techniques: those cells in which an
-// even number has its second level.
+// Stack makes the trials of two experiments: a half fraction of six techniques (those
+// cells in which an even number has its second level), and three copy routines by message
+// size.
 func Stack(o Options) []trial.Trial {
 	if o.Replicates == 0 {
 		o.Replicates = 6
@@ -64,6 +67,13 @@ func Stack(o Options) []trial.Trial {
 			}
 			if second%2 == 0 {
 				g.add("techniques", rep, scaled, levels)
+			}
+		}
+	}
+	for rep := 1; rep <= o.Replicates; rep++ {
+		for _, size := range []string{"1024", "8192", "65536"} {
+			for i, routine := range []string{"rep-movsl", "int32", "best"} {
+				g.add("copy", rep, 2e9*(1+0.1*float64(i)), map[string]string{"message_size": size, "stack_copy": routine})
 			}
 		}
 	}
