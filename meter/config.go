@@ -59,7 +59,7 @@ type Config struct {
 	Burst        int     `json:"burst,omitempty"`           // rr: requests under way at a time on a flow
 	Rate         float64 `json:"rate_per_second,omitempty"` // of a flow: messages or transactions begun, at their times whatever the answers do; 0: as fast as they go
 
-	SendMethod    string `json:"send_method,omitempty"`    // "copy" (default), "sendfile", "zerocopy"
+	SendMethod    string `json:"send_method,omitempty"`    // "copy" (default), "more" (MSG_MORE), "sendfile", "zerocopy"
 	ReceiveMethod string `json:"receive_method,omitempty"` // "copy" (default), "truncate", "zerocopy"
 	SegmentBytes  int    `json:"segment_bytes,omitempty"`  // udp: datagrams of one message (UDP_SEGMENT)
 	GRO           bool   `json:"gro,omitempty"`            // udp: several datagrams a receive call (UDP_GRO)
@@ -67,6 +67,8 @@ type Config struct {
 	// AnyReceive lets a receive call return what has arrived; otherwise a stream's receiver
 	// waits for whole messages (SO_RCVLOWAT).
 	AnyReceive bool `json:"any_receive,omitempty"`
+	// ReceiveLowWater has it wait for so many bytes instead; 0: a message.
+	ReceiveLowWater int `json:"receive_low_water_bytes,omitempty"`
 
 	SendBufferBytes    int    `json:"send_buffer_bytes,omitempty"`
 	ReceiveBufferBytes int    `json:"receive_buffer_bytes,omitempty"`
@@ -265,6 +267,7 @@ func (c *Config) inForce() error {
 		{"pacing_bits_per_second", c.PacingBitsPerSec != 0, overIP, "tcp, mptcp and udp"},
 		{"bind_device", c.BindDevice, overIP, "tcp, mptcp and udp"},
 		{"any_receive", c.AnyReceive, t != load.UDP, "streams of bytes"},
+		{"receive_low_water_bytes", c.ReceiveLowWater != 0, overTCP, "tcp and mptcp"},
 	} {
 		if o.set && !o.obeyed {
 			return fmt.Errorf("%s: transport %s has no such option: for %s alone", o.name, t, o.by)
@@ -272,6 +275,9 @@ func (c *Config) inForce() error {
 	}
 	if c.AnyReceive && c.Answers() {
 		return fmt.Errorf("any_receive: %s waits for whole requests and responses: for stream, maerts and bidir alone", c.Workload)
+	}
+	if c.ReceiveLowWater != 0 && (c.AnyReceive || c.Answers() || c.Pattern() == "bidir" || c.ReceiveMethod == load.ZeroCopy) {
+		return errors.New("receive_low_water_bytes: for stream and maerts alone, not with any_receive or the receive method zerocopy")
 	}
 	return nil
 }
@@ -303,7 +309,12 @@ func (c *Config) flow(role load.Role, id int) load.FlowSpec {
 		SendMethod: c.SendMethod, ReceiveMethod: c.ReceiveMethod,
 	}
 	stream := c.Transport() != load.UDP && !c.Answers() && c.Pattern() != "bidir"
-	f.WholeMessages = stream && !c.AnyReceive && c.ReceiveMethod != load.ZeroCopy
+	if stream && !c.AnyReceive && c.ReceiveMethod != load.ZeroCopy {
+		f.LowWaterBytes = c.ReceiveLowWater
+		if f.LowWaterBytes == 0 {
+			f.LowWaterBytes = c.MessageBytes
+		}
+	}
 	if sends := c.Pattern() == "bidir" || (role == load.Client) == c.clientSends(); sends {
 		f.Rate = c.Rate
 	}

@@ -49,7 +49,11 @@ func stackmeter(c contest) []entry {
 	case c.kind == tcpStream:
 		any := with("blocking threads, any receive", func(m *meter.Config) { m.Model, m.AnyReceive = meter.Thread, true })
 		if c.flows > 1 {
-			return []entry{blocking, any, threads(1)}
+			more := with("epoll, 1 threads, MSG_MORE", func(m *meter.Config) { m.Model, m.Threads, m.SendMethod = meter.Epoll, 1, "more" })
+			bunch := with("epoll, 1 threads, MSG_MORE, woken for 256K", func(m *meter.Config) {
+				m.Model, m.Threads, m.SendMethod, m.ReceiveLowWater = meter.Epoll, 1, "more", 256<<10
+			})
+			return []entry{blocking, any, threads(1), more, bunch}
 		}
 		return []entry{blocking, any}
 	case c.kind == udpStream:

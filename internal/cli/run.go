@@ -53,7 +53,7 @@ end.`,
 	c.SetHelpFunc(f.help)
 	for flag, words := range map[string][]string{
 		"format": append([]string{textFormat}, runFormatNames()...), "model": {"auto", "thread", "process", "epoll"}, "engine": {"kernel", "null"},
-		"send-method": {"copy", "sendfile", "zerocopy"}, "receive-method": {"copy", "truncate", "zerocopy"}, "receive": {"message", "any"},
+		"send-method": {"copy", "more", "sendfile", "zerocopy"}, "receive-method": {"copy", "truncate", "zerocopy"}, "receive": {"message", "any"},
 	} {
 		_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/stackmeter/stackmeter/internal/unit"
 	"github.com/stackmeter/stackmeter/meter"
 )
 
@@ -84,9 +85,9 @@ func (f *runFlags) payloadFlags(fl *pflag.FlagSet) {
 		f.rate, err = parseFlowRate(s)
 		return err
 	}}, "rate", "of a flow: messages or transactions a second (5000, 20k), begun at their times whatever the answers do; of a stream also bits (1Gb/s); default: as fast as they go")
-	fl.StringVar(&f.config.SendMethod, "send-method", "", "`METHOD`: copy (default), sendfile, zerocopy (MSG_ZEROCOPY)")
+	fl.StringVar(&f.config.SendMethod, "send-method", "", "`METHOD`: copy (default), more (MSG_MORE), sendfile, zerocopy (MSG_ZEROCOPY)")
 	fl.StringVar(&f.config.ReceiveMethod, "receive-method", "", "`METHOD`: copy (default), truncate (MSG_TRUNC: the kernel drops the bytes), zerocopy (TCP_ZEROCOPY_RECEIVE)")
-	fl.StringVar(&f.receive, "receive", "message", "`WHEN` a stream's receive call returns: message (a whole one is there: SO_RCVLOWAT) or any (whatever is there)")
+	fl.StringVar(&f.receive, "receive", "message", "`WHEN` a stream's receive call returns: message (a whole one is there: SO_RCVLOWAT), any (whatever is there), or SIZE (a receiver that waits is woken for so much)")
 }
 
 func (f *runFlags) datagramFlags(fl *pflag.FlagSet) {
@@ -127,7 +128,7 @@ func (f *runFlags) outputFlags(fl *pflag.FlagSet) {
 var flagOf = map[string]string{
 	"workload": "WORKLOAD", "transport": "WORKLOAD", "senders": "--sender", "receivers": "--receiver", "mesh": "--mesh", "rig_pairs": "--rig-pairs",
 	"flows": "--flows", "model": "--model", "threads": "--threads", "engine": "--engine", "message_bytes": "--message-size", "response_bytes": "--response-size",
-	"burst": "--burst", "rate_per_second": "--rate", "send_method": "--send-method", "receive_method": "--receive-method", "any_receive": "--receive",
+	"burst": "--burst", "rate_per_second": "--rate", "send_method": "--send-method", "receive_method": "--receive-method", "any_receive": "--receive", "receive_low_water_bytes": "--receive",
 	"segment_bytes": "--segment-size", "gro": "--gro", "batch": "--batch", "send_buffer_bytes": "--send-buffer", "receive_buffer_bytes": "--receive-buffer",
 	"nodelay": "--nodelay", "congestion": "--congestion", "pacing_bits_per_second": "--pacing", "tos": "--tos", "priority": "--priority",
 	"bind_device": "--bind-device", "single_port": "--single-port", "ramp_up_nanoseconds": "--ramp-up", "duration_nanoseconds": "--duration",
@@ -170,7 +171,11 @@ func (f *runFlags) parse(args []string) (meter.Config, error) {
 		c.AnyReceive = true
 	case "message":
 	default:
-		return *c, fmt.Errorf("--receive: %q, want message or any", f.receive)
+		n, err := unit.ParseSize(f.receive)
+		if err != nil || n <= 0 || n > 1<<26 {
+			return *c, fmt.Errorf("--receive: %q, want message, any or a size up to 64M", f.receive)
+		}
+		c.ReceiveLowWater = int(n)
 	}
 	if err := f.sizes(); err != nil {
 		return *c, err

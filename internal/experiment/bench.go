@@ -216,7 +216,9 @@ func (b *Bench) specs(c Config, t Timing, cpus []int) (server, client load.Spec)
 				ID: len(server.Flows), NIC: nic, Token: load.NewToken(), Local: netip.AddrPortFrom(l.Server.Addr, 0),
 				MessageBytes: c.MessageBytes, SendBufferBytes: c.SocketBuffer, ReceiveBufferBytes: c.SocketBuffer,
 				NoDelay: c.NoDelay, Congestion: c.Congestion, CPU: processCPU(c, nic, cpus),
-				WholeMessages: c.Receive == ReceiveMessage,
+			}
+			if c.Receive == ReceiveMessage {
+				f.LowWaterBytes = c.MessageBytes
 			}
 			server.Flows = append(server.Flows, f)
 			f.Local = netip.AddrPort{}

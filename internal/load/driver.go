@@ -160,12 +160,15 @@ const listening = -1
 // everyRounds is how often a busy loop looks at the clock and at the stop flag.
 const everyRounds = 256
 
+// turns is how many turns ready flows have before the poller is asked again.
+const turns = 16
+
 // run runs the flows until all have ended.
 func (l *loop) run() error {
 	l.live = len(l.flows)
 	ready := make([]int32, 256)
 	for i := range l.flows {
-		if err := l.step(int32(i)); err != nil {
+		if _, err := l.step(int32(i)); err != nil {
 			return err
 		}
 	}
@@ -178,16 +181,24 @@ func (l *loop) run() error {
 		if errno != 0 && errno != unix.EINTR {
 			return errno
 		}
-		for _, i := range ready[:n] {
-			var err error
-			if i == listening {
-				err = l.admit()
-			} else {
-				err = l.step(i)
+		for busy, turn := ready[:n], 0; len(busy) > 0 && turn < turns; turn++ {
+			more := busy[:0]
+			for _, i := range busy {
+				var again bool
+				var err error
+				if i == listening {
+					err = l.admit()
+				} else {
+					again, err = l.step(i)
+				}
+				if err != nil {
+					return err
+				}
+				if again {
+					more = append(more, i)
+				}
 			}
-			if err != nil {
-				return err
-			}
+			busy = more
 		}
 		if err := l.overdue(n); err != nil {
 			return err
@@ -196,19 +207,22 @@ func (l *loop) run() error {
 	return nil
 }
 
-// step gives flow i its turn and sees to what it waits for then.
-func (l *loop) step(i int32) error {
+// step gives flow i its turn and sees to what it waits for then. It reports whether another
+// turn would find something to do.
+func (l *loop) step(i int32) (again bool, err error) {
 	f := l.flows[i]
 	if state, _ := f.State(); state == Ended {
-		return nil
+		return false, nil
 	}
 	w, errno := l.turn(f)
 	if errno != 0 && errno != unix.EAGAIN || w == 0 {
 		l.live--
 		f.end(l.fault(errno))
 		f.Abort() // the other end sees the end of the stream
-		return l.poller.Watch(int(i), f.Transport, 0)
+		return false, l.poller.Watch(int(i), f.Transport, 0)
 	}
+	again = w&Again != 0
+	w &^= Again
 	if w&Due != 0 && !f.queued {
 		f.queued = true
 		l.due.push(i, f.due)
@@ -216,15 +230,15 @@ func (l *loop) step(i int32) error {
 	if w == Acceptable {
 		l.idle = append(l.idle, i)
 		if len(l.idle) > 1 {
-			return nil
+			return false, nil
 		}
-		return l.poller.Watch(listening, f.Transport, Acceptable)
+		return false, l.poller.Watch(listening, f.Transport, Acceptable)
 	}
 	if w &^= Due; w == f.watch && !f.fresh {
-		return nil
+		return again, nil
 	}
 	f.watch, f.fresh = w, false
-	return l.poller.Watch(int(i), f.Transport, w)
+	return again, l.poller.Watch(int(i), f.Transport, w)
 }
 
 // admit gives clients that wait to flows that have none.
@@ -233,7 +247,7 @@ func (l *loop) admit() error {
 		last := len(l.idle) - 1
 		i := l.idle[last]
 		l.idle = l.idle[:last]
-		if err := l.step(i); err != nil {
+		if _, err := l.step(i); err != nil {
 			return err
 		}
 		if len(l.idle) > last {
@@ -255,7 +269,7 @@ func (l *loop) overdue(ready int) error {
 	for len(l.due) > 0 && l.due[0].at <= now {
 		i := l.due.pop()
 		l.flows[i].queued = false
-		if err := l.step(i); err != nil {
+		if _, err := l.step(i); err != nil {
 			return err
 		}
 	}
@@ -265,7 +279,7 @@ func (l *loop) overdue(ready int) error {
 	for i, f := range l.flows {
 		stopped := f.Stopped()
 		if stopped || f.watch&Readable != 0 && f.late() {
-			if err := l.step(int32(i)); err != nil {
+			if _, err := l.step(int32(i)); err != nil {
 				return err
 			}
 		}

@@ -21,6 +21,8 @@ const (
 	// Drained goes with Readable: what was there has been read, only what comes later counts.
 	// It spares the poller a second look at each flow that it has reported.
 	Drained
+	// Again goes with Readable or Writable: the turn is over, and there may be more to do at once.
+	Again
 )
 
 // Flow is one end of one flow as its workload sees it. It belongs to one thread.
@@ -57,13 +59,11 @@ type Flow struct {
 	fresh  bool    // the transport has a descriptor that the poller has not seen
 }
 
-// turnMessages is how many messages a polled flow moves before others get their turn.
-const turnMessages = 16
-
-// budget is how many messages a flow may move in one turn.
+// budget is how many messages a flow may move in one turn: where there are others on its thread,
+// they go in turns, so that each has something under way.
 func (f *Flow) budget() int {
 	if f.polled {
-		return turnMessages
+		return 1
 	}
 	return 1 << 62
 }
@@ -119,7 +119,7 @@ func (f *Flow) send() (Wait, unix.Errno) {
 			f.Latency.Record(clock.Now() - f.begin(0))
 		}
 	}
-	return Writable, 0
+	return Writable | Again, 0
 }
 
 // receive receives until the turn is over.
@@ -135,7 +135,7 @@ func (f *Flow) receive() (Wait, unix.Errno) {
 		f.Received += uint64(got)
 		f.ReceivedMessages++
 	}
-	return Readable, 0
+	return Readable | Again, 0
 }
 
 // waitOrEnd is what to return where a receive call got no byte: the end of the stream

@@ -194,7 +194,7 @@ func TestNullEngine(t *testing.T) {
 // shorter.
 func TestWholeMessages(t *testing.T) {
 	server, client := specs("kernel", load.Process, 1, 8192)
-	server.Flows[0].WholeMessages = true
+	server.Flows[0].LowWaterBytes = server.Flows[0].MessageBytes
 	began := time.Now()
 	p := start(t, server, client)
 	if d := time.Since(began); d > 900*time.Millisecond {

@@ -65,6 +65,7 @@ const (
 // How a sender hands its bytes to the kernel, and a receiver takes them.
 const (
 	Copy     = "copy"     // send(2), recv(2): the default
+	More     = "more"     // sender: send(2) with MSG_MORE, which leaves only full segments
 	Sendfile = "sendfile" // sender: sendfile(2) from memory
 	ZeroCopy = "zerocopy" // sender: MSG_ZEROCOPY; receiver: TCP_ZEROCOPY_RECEIVE
 	Truncate = "truncate" // receiver: MSG_TRUNC, the kernel drops the bytes
@@ -102,11 +103,11 @@ type FlowSpec struct {
 	TOS                int    `json:"tos,omitempty"`        // IP_TOS, IPV6_TCLASS
 	Priority           int    `json:"priority,omitempty"`   // SO_PRIORITY
 	Device             string `json:"device,omitempty"`     // SO_BINDTODEVICE
-	// WholeMessages makes each receive call wait for a whole message
-	// (SO_RCVLOWAT; for a quarter of the receive buffer where that is less), so that the
-	// receiver makes one system call a message and is woken once a message. Without it a
-	// call returns whatever has arrived.
-	WholeMessages bool `json:"whole_messages,omitempty"`
+	// LowWaterBytes wakes a receiver that waits when so much has arrived (SO_RCVLOWAT; a
+	// quarter of a receive buffer of fixed size where that is less). With a message's size the
+	// receiver makes one system call a message and is woken once a message; 0: woken for
+	// whatever has arrived.
+	LowWaterBytes int `json:"low_water_bytes,omitempty"`
 	// PacingBytesPerSecond bounds the sender (SO_MAX_PACING_RATE); 0: not.
 	PacingBytesPerSecond uint64 `json:"pacing_bytes_per_second,omitempty"`
 	CPU                  int    `json:"cpu"` // the flow's thread is pinned there; -1: left alone, as in model "epoll". Spec.CPUs comes first
@@ -192,6 +193,7 @@ func (f *FlowSpec) validate() error {
 		{"burst", f.Burst, 0, MaxBurst},
 		{"segment_bytes", f.SegmentBytes, 0, 65507},
 		{"batch", f.Batch, 0, MaxBurst},
+		{"low_water_bytes", f.LowWaterBytes, 0, MaxMessageBytes},
 		{"send_buffer_bytes", f.SendBufferBytes, 0, maxBuffer},
 		{"receive_buffer_bytes", f.ReceiveBufferBytes, 0, maxBuffer},
 		{"tos", f.TOS, 0, 255},
@@ -207,8 +209,8 @@ func (f *FlowSpec) validate() error {
 		return fmt.Errorf("rate_per_second: %g, want 0 (as fast as it goes) or 0.001 to 1e8", f.Rate)
 	case !slices.Contains([]string{"", TCP, UDP, Unix, VSock, MPTCP}, f.Transport):
 		return fmt.Errorf("transport: %q, want %q, %q, %q, %q or %q", f.Transport, TCP, UDP, Unix, VSock, MPTCP)
-	case !slices.Contains([]string{"", Copy, Sendfile, ZeroCopy}, f.SendMethod):
-		return fmt.Errorf("send_method: %q, want %q, %q or %q", f.SendMethod, Copy, Sendfile, ZeroCopy)
+	case !slices.Contains([]string{"", Copy, More, Sendfile, ZeroCopy}, f.SendMethod):
+		return fmt.Errorf("send_method: %q, want %q, %q, %q or %q", f.SendMethod, Copy, More, Sendfile, ZeroCopy)
 	case !slices.Contains([]string{"", Copy, Truncate, ZeroCopy}, f.ReceiveMethod):
 		return fmt.Errorf("receive_method: %q, want %q, %q or %q", f.ReceiveMethod, Copy, Truncate, ZeroCopy)
 	case len(f.Device) > 15:

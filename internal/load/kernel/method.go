@@ -62,6 +62,11 @@ func withMethods(s *stream, f *load.FlowSpec) (load.Transport, error) {
 	m := &methodical{stream: s, out: copying{s}, in: copying{s}}
 	plain := true
 	switch f.SendMethod {
+	case load.More:
+		if !overTCP(f) {
+			return nil, notSupported(fmt.Sprintf("send_method %q over %s", load.More, f.Transport), errors.New("only TCP gathers messages (MSG_MORE)"), "use tcp or mptcp")
+		}
+		s.more = unix.MSG_MORE
 	case load.Sendfile:
 		out, err := newSendfile(s, f)
 		if err != nil {

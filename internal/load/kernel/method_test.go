@@ -3,7 +3,9 @@ package kernel
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -12,10 +14,10 @@ import (
 
 // TestMethods streams with every pair of a send and a receive method.
 func TestMethods(t *testing.T) {
-	for _, send := range []string{load.Copy, load.Sendfile, load.ZeroCopy} {
+	for _, send := range []string{load.Copy, load.More, load.Sendfile, load.ZeroCopy} {
 		for _, receive := range []string{load.Copy, load.Truncate, load.ZeroCopy} {
 			for _, model := range models {
-				if send == receive && send == load.Copy || testing.Short() && send == load.Sendfile && receive == load.Truncate {
+				if send == receive && send == load.Copy || send == load.More && receive != load.Copy || testing.Short() && send == load.Sendfile && receive == load.Truncate {
 					continue
 				}
 				t.Run(fmt.Sprint(send, "-", receive, "-", model), func(t *testing.T) {
@@ -46,10 +48,49 @@ func TestMethods(t *testing.T) {
 	}
 }
 
+// TestMore counts the segments that small messages make, with MSG_MORE and without.
+func TestMore(t *testing.T) {
+	const messages = 100
+	segments := func(method string) uint32 {
+		f := load.FlowSpec{Token: load.NewToken(), Local: netip.MustParseAddrPort("127.0.0.1:0"), MessageBytes: 10, NoDelay: true, SendMethod: method}
+		l, err := Engine{}.Listen(&f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		client := f
+		client.Local = netip.AddrPort{}
+		tr, err := Engine{}.Dial(&client, 0, l.Address(), load.DialOptions{Timeout: 2 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tr.Close()
+		sent := func() uint32 {
+			i, err := unix.GetsockoptTCPInfo(tr.(interface{ descriptor(load.Wait) int }).descriptor(0), unix.IPPROTO_TCP, unix.TCP_INFO)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return i.Data_segs_out
+		}
+		before := sent()
+		for range messages {
+			if _, errno := tr.Send(make([]byte, 10)); errno != 0 {
+				t.Fatal(errno)
+			}
+		}
+		return sent() - before
+	}
+	// The kernel may join small messages without it too, while others are on their way.
+	if plain, more := segments(load.Copy), segments(load.More); more > 2 || plain < 5*more+5 {
+		t.Errorf("%d messages make %d segments, and %d with MSG_MORE", messages, plain, more)
+	}
+}
+
 // TestMethodNotSupported says why a transport has not a method.
 func TestMethodNotSupported(t *testing.T) {
 	for _, f := range []load.FlowSpec{
 		{Transport: load.Unix, SendMethod: load.ZeroCopy},
+		{Transport: load.Unix, SendMethod: load.More},
 		{Transport: load.Unix, ReceiveMethod: load.ZeroCopy},
 		{Transport: load.Unix, ReceiveMethod: load.Truncate},
 	} {

@@ -161,18 +161,18 @@ func establish(fd int, all []option) error {
 // waitForMessages sets what one receive call waits for. It comes after the
 // token, which is shorter than most messages.
 func waitForMessages(fd int, f *load.FlowSpec) error {
-	if !f.WholeMessages {
+	if f.LowWaterBytes == 0 {
 		return nil
 	}
 	o := number("SO_RCVLOWAT", unix.SOL_SOCKET, unix.SO_RCVLOWAT, lowWater(f))
 	return o.establish(fd)
 }
 
-// lowWater is a message, but at most a quarter of a receive buffer of fixed size:
-// the sender must not run out of window while the receiver waits.
+// lowWater is at most a quarter of a receive buffer of fixed size: the sender must not run
+// out of window while the receiver waits.
 func lowWater(f *load.FlowSpec) int {
 	if f.ReceiveBufferBytes == 0 {
-		return f.MessageBytes
+		return f.LowWaterBytes
 	}
-	return max(1, min(f.MessageBytes, f.ReceiveBufferBytes/4))
+	return max(1, min(f.LowWaterBytes, f.ReceiveBufferBytes/4))
 }

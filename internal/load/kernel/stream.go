@@ -14,6 +14,7 @@ import (
 type stream struct {
 	fd    int
 	flags int // of each call
+	more  int // MSG_MORE, or 0
 	mptcp bool
 }
 
@@ -144,7 +145,7 @@ func connect(fd int, to unix.Sockaddr, timeout time.Duration) error {
 
 func (s *stream) Send(b []byte) (int, unix.Errno) {
 	for {
-		if n, errno := sysx.Send(s.fd, b, s.flags|unix.MSG_NOSIGNAL); errno != unix.EINTR {
+		if n, errno := sysx.Send(s.fd, b, s.flags|s.more|unix.MSG_NOSIGNAL); errno != unix.EINTR {
 			return n, errno
 		}
 	}
