@@ -57,8 +57,12 @@ func stackmeter(c contest) []entry {
 		}
 		return []entry{blocking, any}
 	case c.kind == udpStream:
-		return []entry{with("GSO and GRO", func(m *meter.Config) {
+		gso := func(m *meter.Config) {
 			m.SegmentBytes, m.MessageBytes, m.GRO = c.bytes, 65507/c.bytes*c.bytes, true
+		}
+		return []entry{with("GSO and GRO", gso), with("GSO and GRO, 4 a call", func(m *meter.Config) {
+			gso(m)
+			m.Batch, m.ReceiveBufferBytes = 4, 200<<10 // room for what one call sends
 		})}
 	case c.flows == 1:
 		return []entry{blocking, threads(1)}
