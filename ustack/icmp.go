@@ -103,7 +103,7 @@ func (s *shard) errorArrived(f *frame.Frame, final bool, mtu int) {
 	}
 	switch {
 	case mtu > 0:
-		c.tcp.PathMTU(q.Seq, mtu-wire.IPHeaderLen(&q.Dst)-wire.TCPLen)
+		c.tcp.PathMTU(s.st.now(), q.Seq, mtu-wire.IPHeaderLen(&q.Dst)-wire.TCPLen)
 	case final:
 		c.tcp.Unreachable(q.Seq, &s.out)
 	default:

@@ -86,6 +86,7 @@ func (c *Conn) advance(now int64, s *Segment, n *news) {
 		c.recs.pop()
 	}
 	c.una = s.Ack
+	c.probeArrived()
 }
 
 // delivered notes that part bytes of r, up to end, have arrived.

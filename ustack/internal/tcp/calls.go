@@ -71,21 +71,6 @@ func (c *Conn) SetKeepAlive(now, idle, interval int64, count int) {
 // SetUserTimeout sets how long to go on without progress; 0: 15 minutes.
 func (c *Conn) SetUserTimeout(ns int64) { c.cfg.UserTimeout = ns }
 
-// PathMTU says that packets longer than mss bytes of TCP payload without options do
-// not arrive. seq is that of the packet that did not; if it is not outstanding, the
-// news is not believed (RFC 5927, 4).
-func (c *Conn) PathMTU(seq uint32, mss int) {
-	if lt(seq, c.una) || geq(seq, c.nxt) || mss >= c.cfg.MSS || mss < 88-40 {
-		return
-	}
-	c.cfg.MSS = max(mss, 256)
-	c.setMSS()
-	c.cc.shrink(c.mss)
-	for i := range c.recs.n() {
-		c.recs.markLost(i) // lost to the path, not to congestion: the window stays
-	}
-}
-
 // Unreachable says that the network reported a packet with sequence number seq as
 // undeliverable. Only a connection that is being opened gives up (RFC 5461).
 func (c *Conn) Unreachable(seq uint32, o *Out) {

@@ -23,6 +23,9 @@ type Config struct {
 	// MSS is the longest payload that fits the link with no TCP options: MTU less
 	// the headers of IP and TCP.
 	MSS int
+	// MSSMin is the MSS of a packet that every path takes, below which no error
+	// message and no search for the path's MTU goes; 0: 536 (RFC 1122, 3.3.3).
+	MSSMin int
 	// BurstMax bounds the payload of one Send.
 	BurstMax int
 
@@ -35,6 +38,8 @@ type Config struct {
 	NoTimestamp bool // do not offer timestamps
 	NoSACK      bool // do not offer selective acknowledgements
 	NoRACK      bool // find losses by duplicate acknowledgements alone (RFC 6675)
+
+	NoMTUProbing bool // do not look for black holes of the path MTU (RFC 4821)
 
 	KeepIdle     int64 // keep-alive probes after so much silence; 0: none
 	KeepInterval int64

@@ -25,10 +25,13 @@ func (g *congestion) initialWindow(mss int) {
 	g.cwnd = min(10*mss, max(2*mss, 14600))
 }
 
-// shrink follows a path whose packets must be shorter: the window stays the same
-// number of segments (RFC 8899, 4.6).
-func (g *congestion) shrink(mss int) {
-	g.cwnd = max(g.cwnd/g.mss, 2) * mss
+// resize follows a path whose packets must be shorter, or may be longer: shorter ones
+// leave the window the same number of segments (RFC 8899, 4.6), longer ones the same
+// number of bytes.
+func (g *congestion) resize(mss int) {
+	if mss < g.mss {
+		g.cwnd = max(g.cwnd/g.mss, 2) * mss
+	}
 	g.mss = mss
 }
 

@@ -71,6 +71,7 @@ type Conn struct {
 	cc      congestion
 	rtt     rtt
 	pace    pacer
+	mtu     pathMTU
 	timers  timers
 	sentAt  int64 // last transmission of data
 	backoff uint8
@@ -122,6 +123,8 @@ type Stats struct {
 	ZeroWindowProbes  uint64 // TCPWinProbe
 	KeepAlives        uint64 // TCPKeepAlive
 	Pruned            uint64 // out-of-order frames dropped for want of memory
+	Shortened         uint64 // times that segments were made shorter for a black hole
+	MTUFound          uint64 // TCPMTUPSuccess: longer segments that passed
 }
 
 // Connect begins an active open. Output then sends the SYN.
@@ -172,6 +175,7 @@ func newConn(cfg Config, now int64) *Conn {
 	c.rcvScale = Scale(cfg.ReceiveMax)
 	c.timestamps, c.sack = !cfg.NoTimestamp, !cfg.NoSACK
 	c.peerMSS = 536
+	c.mtu.size, c.mtu.link, c.mtu.high = cfg.MSS, cfg.MSS, cfg.MSS
 	c.loss.reduced = cfg.ISN
 	c.setMSS()
 	c.rtt.rto = rtoInitial
@@ -205,6 +209,7 @@ func (c *Conn) synOptions(now int64, s *Segment) {
 	c.wnd = uint32(s.Window) // never scaled in a SYN
 	c.wndMax = c.wnd
 	c.wl1 = s.Seq
+	c.mtu.limits(c.cfg.MSS, c.peerMSS)
 	c.setMSS()
 	c.cc.initialWindow(c.mss)
 	c.tune.begin(now, c.rnxt)
@@ -212,7 +217,7 @@ func (c *Conn) synOptions(now int64, s *Segment) {
 
 // setMSS derives the payload of a full segment from what the link and the peer take.
 func (c *Conn) setMSS() {
-	c.mss = min(c.cfg.MSS, c.peerMSS)
+	c.mss = min(c.mtu.size, c.peerMSS)
 	if c.timestamps {
 		c.mss -= 12
 	}
@@ -292,4 +297,6 @@ func (s *Stats) Add(t *Stats) {
 	s.ZeroWindowProbes += t.ZeroWindowProbes
 	s.KeepAlives += t.KeepAlives
 	s.Pruned += t.Pruned
+	s.Shortened += t.Shortened
+	s.MTUFound += t.MTUFound
 }

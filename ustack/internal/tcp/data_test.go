@@ -233,28 +233,3 @@ func TestIdleConnectionStartsSlowly(t *testing.T) {
 		> . 1:10001
 		nothing`)
 }
-
-func TestMSSFollowsThePath(t *testing.T) {
-	c := run(t, plain, opened+`
-		write 3000
-		> . 1:1001
-		> . 1001:2001
-		> P. 2001:3001`)
-	c.PathMTU(5000, 500) // not outstanding: not believed
-	if c.mss != 1000 {
-		t.Fatal("a quote of nothing outstanding changed the MSS")
-	}
-	c.PathMTU(1, 500)
-	var o Out
-	c.Output(begin+millisecond, &o)
-	var n int
-	for _, x := range o.Sends {
-		n += x.Len
-		if x.MSS != 500 {
-			t.Errorf("cut at %d", x.MSS)
-		}
-	}
-	if n != 3000 {
-		t.Errorf("%d of 3000 bytes sent again", n)
-	}
-}

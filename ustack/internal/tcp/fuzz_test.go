@@ -69,7 +69,7 @@ func (p *fuzzed) play(b []byte) []byte {
 	case 5:
 		p.c.CloseWrite()
 	case 6:
-		p.c.PathMTU(p.c.una, int(arg)*8)
+		p.c.PathMTU(p.now, p.c.una, int(arg)*8)
 	case 7:
 		if arg > 250 {
 			p.c.Close(p.now, &p.out)

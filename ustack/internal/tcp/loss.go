@@ -93,7 +93,7 @@ func (c *Conn) controlCongestion(now int64, s *Segment, n *news) {
 		c.leaveRecovery()
 	}
 	lost := c.findLosses(now, n)
-	if lost > 0 && l.phase == open {
+	if lost > 0 && l.phase == open && !c.probeAlone(lost) {
 		c.enterRecovery(n.advanced)
 	}
 	if n.echo && gt(s.Ack, l.reduced) {

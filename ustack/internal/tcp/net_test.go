@@ -44,7 +44,7 @@ func TestStreamsSurviveBadNetworks(t *testing.T) {
 					name := fmt.Sprintf("%s/loss=%g/delay=%dus/reorder=%g", k.name, loss, delay/1000, reorder)
 					t.Run(name, func(t *testing.T) {
 						for seed := range seeds {
-							p := path{loss: loss, delay: delay, reorder: reorder, duplicate: reorder / 5, rate: 50_000_000, queue: 200_000}
+							p := path{loss: loss, delay: delay, reorder: reorder, duplicate: reorder / 5, rate: 50_000_000, queue: 200_000, mark: true}
 							cfg := sized(k.cfg)
 							s := newSim(t, seed, p, cfg, cfg, [2]int{300_000, 50_000 * int(seed%2)})
 							s.run(600 * second)

@@ -80,13 +80,21 @@ func (c *Conn) sendNew(now int64, o *Out) {
 			return
 		}
 		room := min(int(int32(c.una+c.wnd-c.nxt)), c.cc.cwnd-c.pipe())
-		n := c.sendable(left, room)
+		n, probe := c.probeMTU(now, left, room)
+		if !probe {
+			n = c.sendable(left, room)
+		}
 		if n < 0 {
 			c.cc.limited = c.cc.limited || c.cc.cwnd-c.pipe() < min(left, c.mss)
 			return
 		}
-		if c.cfg.Pacing && !c.pace.allows(c, now, &n) {
-			return
+		if paced := n; c.cfg.Pacing {
+			if !c.pace.allows(c, now, &paced) {
+				return
+			}
+			if !probe {
+				n = paced
+			}
 		}
 		flags := uint8(wire.ACK)
 		fin := c.finQueued && n == left
@@ -98,10 +106,14 @@ func (c *Conn) sendNew(now int64, o *Out) {
 			c.finSent = true
 			c.sentFIN()
 		}
-		if n%c.mss != 0 {
+		if n%c.mss != 0 && !probe {
 			c.smallEnd = c.nxt + uint32(n)
 		}
 		s := c.emit(now, o, c.nxt, n, flags)
+		if probe {
+			s.MSS = n
+			c.probeSent(c.nxt, n)
+		}
 		end := c.nxt + uint32(n)
 		if fin {
 			end++
@@ -204,6 +216,7 @@ func (c *Conn) resendLost(now int64, o *Out) {
 // resend sends record i again.
 func (c *Conn) resend(now int64, o *Out, i int) {
 	r := c.recs.at(i)
+	c.mtu.probeResent(now, c.rtt.srtt, r)
 	flags, n := uint8(wire.ACK), r.len()
 	if r.fin {
 		flags |= wire.FIN
@@ -259,7 +272,7 @@ func (c *Conn) emit(now int64, o *Out, seq uint32, n int, flags uint8) *Send {
 		c.acknowledged()
 	}
 	if s.Options.Blocks > 0 && n > 0 {
-		s.MSS = max(min(c.cfg.MSS, c.peerMSS)-s.Options.Len(), 64)
+		s.MSS = max(min(c.mtu.size, c.peerMSS)-s.Options.Len(), 64)
 	}
 	c.Stats.SegsOut++
 	c.Stats.BytesOut += uint64(n)

@@ -18,6 +18,7 @@ import (
 //	connect | accept <options> | write N | read N | close | closewrite | closeread | abort
 //	< FLAGS SEQ:END ack N win N <options>     a segment arrives
 //	> FLAGS SEQ:END ack N win N <options>     the next segment that was sent (ack, win: if given)
+//	pathmtu SEQ N                             a router says that SEQ was longer than N passes
 //	nothing                                   nothing else was sent
 //	state NAME | got N | error N | cwnd N | ended
 //
@@ -146,6 +147,8 @@ func (s *script) step(w []string) {
 		s.c.Close(s.now, &s.out)
 	case "abort":
 		s.c.Abort(s.now, &s.out)
+	case "pathmtu":
+		s.c.PathMTU(s.now, uint32(s.number(w[1])), s.number(w[2]))
 	case "nodelay":
 		s.c.SetNoDelay(true)
 	case "<":

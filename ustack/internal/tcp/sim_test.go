@@ -16,6 +16,13 @@ type path struct {
 	delay                    int64   // one way, nanoseconds
 	rate                     int64   // bytes per second; 0: no limit
 	queue                    int64   // bytes that wait for the rate before segments are dropped
+
+	// mtu returns the longest payload with TCP options that passes at a time; nil: any.
+	// A router that is not silent tells the sender of those that do not.
+	mtu    func(now int64) int
+	silent bool
+	mark   bool  // ECN-capable segments are marked when the queue is half full
+	tick   int64 // of the ends' clocks, nanoseconds; 0: exact
 }
 
 // flight is a segment on its way.
@@ -24,6 +31,7 @@ type flight struct {
 	n   int // keeps the order of those that arrive together
 	to  int
 	seg Send
+	ce  bool
 }
 
 type flights []flight
@@ -91,7 +99,7 @@ func (s *sim) output(i int) {
 			n, p.readAt = min(n, p.readStep), s.now+p.readWait
 		}
 		p.backlog -= n
-		p.c.Consume(s.now, n)
+		p.c.Consume(s.clock(), n)
 	}
 	if p.c.State() >= Established {
 		if n := min(p.total-p.written, sndBuf-int(p.c.Written()-p.c.Acked())); n > 0 {
@@ -102,7 +110,7 @@ func (s *sim) output(i int) {
 			p.c.CloseWrite()
 		}
 	}
-	p.c.Output(s.now, &s.out)
+	p.c.Output(s.clock(), &s.out)
 	for _, x := range s.out.Sends {
 		s.cut(i, x)
 	}
@@ -114,6 +122,14 @@ func (s *sim) output(i int) {
 	}
 	s.check(p)
 	s.out.Reset()
+}
+
+// clock is the time as the ends know it.
+func (s *sim) clock() int64 {
+	if s.path.tick > 0 {
+		return s.now - s.now%s.path.tick
+	}
+	return s.now
 }
 
 func (s *sim) seconds() float64 { return float64(s.now-begin) / second }
@@ -175,15 +191,24 @@ func (s *sim) cut(from int, x Send) {
 }
 
 func (s *sim) launch(from int, x Send) {
+	if s.path.mtu != nil && x.Len > 0 && x.Len+x.Options.Len() > s.path.mtu(s.now-begin) {
+		if !s.path.silent {
+			s.p[from].c.PathMTU(s.clock(), x.Seq, s.path.mtu(s.now-begin))
+		}
+		return
+	}
 	if s.r.Float64() < s.path.loss {
 		return
 	}
-	at := s.now
+	at, ce := s.now, false
 	if s.path.rate > 0 {
 		p := &s.p[from]
 		p.busy = max(p.busy, s.now)
 		if (p.busy-s.now)*s.path.rate/second > s.path.queue {
 			return
+		}
+		if x.ECT && s.path.mark && (p.busy-s.now)*s.path.rate/second > s.path.queue/2 {
+			ce = true
 		}
 		p.busy += int64(x.Len+52) * second / s.path.rate
 		at = p.busy
@@ -198,7 +223,7 @@ func (s *sim) launch(from int, x Send) {
 	}
 	for range copies {
 		s.n++
-		heap.Push(&s.air, flight{at, s.n, 1 - from, x})
+		heap.Push(&s.air, flight{at, s.n, 1 - from, x, ce})
 	}
 }
 
@@ -209,7 +234,7 @@ func (s *sim) arrive(f flight) {
 	if to.ended {
 		return
 	}
-	seg := Segment{Seq: x.Seq, Ack: x.Ack, Flags: x.Flags, Window: x.Window, Len: x.Len, Count: 1, Options: &x.Options}
+	seg := Segment{Seq: x.Seq, Ack: x.Ack, Flags: x.Flags, Window: x.Window, Len: x.Len, Count: 1, CE: f.ce, Options: &x.Options}
 	if x.Len > 0 {
 		b := make([]byte, x.Len)
 		for i := range b {
@@ -220,12 +245,12 @@ func (s *sim) arrive(f flight) {
 		seg.Data.Push(fr)
 	}
 	if to.c == nil {
-		if x.Flags != wire.SYN {
+		if x.Flags&(wire.SYN|wire.ACK|wire.RST) != wire.SYN {
 			return
 		}
-		to.c = Accept(to.cfg, s.now, &seg)
+		to.c = Accept(to.cfg, s.clock(), &seg)
 	} else {
-		to.c.Arrive(s.now, &seg, &s.out)
+		to.c.Arrive(s.clock(), &seg, &s.out)
 	}
 	// Half of the time the next segment comes in the same bunch.
 	if len(s.air) > 0 && s.air[0].at == s.now && s.air[0].to == f.to && s.r.IntN(2) == 0 {
@@ -258,7 +283,7 @@ func (s *sim) run(limit int64) int64 {
 			s.arrive(heap.Pop(&s.air).(flight))
 			continue
 		}
-		s.p[who].c.Timer(s.now, &s.out)
+		s.p[who].c.Timer(s.clock(), &s.out)
 		s.output(who)
 	}
 }
@@ -275,14 +300,22 @@ func (s *sim) next() (at int64, who int) {
 		if p.c == nil || p.ended {
 			continue
 		}
-		if d := p.c.Deadline(); d != 0 && (who == -1 || d < at) {
-			at, who = d, i
+		if d := p.c.Deadline(); d != 0 && (who == -1 || s.due(d) < at) {
+			at, who = s.due(d), i
 		}
 		if p.backlog > 0 && (who == -1 || p.readAt < at) {
 			at, who = p.readAt, i
 		}
 	}
 	return at, who
+}
+
+// due is when an end whose clock ticks notices that a time has come.
+func (s *sim) due(d int64) int64 {
+	if t := s.path.tick; t > 0 {
+		return (d + t - 1) / t * t
+	}
+	return d
 }
 
 // done reports whether both have all, and at least one waits only for TIME-WAIT.

@@ -138,7 +138,7 @@ func (c *Conn) retransmitTimer(now int64, o *Out) {
 	case timerProbe:
 		c.sendTailProbe(now, o)
 	case timerReorder:
-		if c.lossByTime(now) > 0 && c.loss.phase == open {
+		if lost := c.lossByTime(now); lost > 0 && c.loss.phase == open && !c.probeAlone(lost) {
 			c.enterRecovery(0)
 		}
 		if c.loss.phase == recovery {
@@ -182,6 +182,7 @@ func (c *Conn) retransmitTimeout(now int64) {
 	}
 	l.high = c.nxt
 	l.probing, l.dups, l.dupBytes = false, 0, 0
+	c.shortenForHole()
 	c.cc.cwnd = c.mss
 	if c.recs.at(0).sacked {
 		c.recs.forgetSacks()
