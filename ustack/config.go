@@ -51,6 +51,7 @@ type TCPConfig struct {
 	Backlog     int           // connections of a listener not accepted yet; 0: 1024
 
 	NoSACK, NoTimestamps, NoRACK bool // leave an extension out
+	NoMTUProbing                 bool // trust routers to say which packets are too long
 }
 
 // complete checks c and fills in what was left out.

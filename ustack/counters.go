@@ -52,6 +52,9 @@ const (
 	reasmRequired
 	reasmDone
 	reasmFails
+	fragOKs
+	fragFails
+	fragCreates
 	countersN
 )
 
@@ -70,6 +73,7 @@ var counterNames = [countersN]string{
 	udpIn: "UdpInDatagrams", udpOut: "UdpOutDatagrams", udpNoPorts: "UdpNoPorts", udpInErrors: "UdpInErrors", udpRcvbuf: "UdpRcvbufErrors",
 	icmpIn: "IcmpInMsgs", icmpOut: "IcmpOutMsgs", icmpRateLimited: "UstackIcmpRateLimited",
 	reasmRequired: "IpReasmReqds", reasmDone: "IpReasmOKs", reasmFails: "IpReasmFails",
+	fragOKs: "IpFragOKs", fragFails: "IpFragFails", fragCreates: "IpFragCreates",
 }
 
 // fault counts a malformed packet by its cause.
@@ -127,6 +131,7 @@ func add(all map[string]uint64, t *tcp.Stats) map[string]uint64 {
 		"TcpExtTCPDSACKOldSent": t.DSACKsOut, "TcpExtTCPOFOQueue": t.OutOfOrder, "TcpExtPAWSEstab": t.PAWS,
 		"TcpExtTCPChallengeACK": t.Challenges, "TcpExtTCPHPHits": t.Predicted, "TcpExtTCPWinProbe": t.ZeroWindowProbes,
 		"TcpExtTCPKeepAlive": t.KeepAlives, "TcpExtOfoPruned": t.Pruned,
+		"UstackMTUShortened": t.Shortened, "TcpExtTCPMTUPSuccess": t.MTUFound,
 	}
 	for name := range named {
 		named[name] += all[name]

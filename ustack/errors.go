@@ -19,6 +19,7 @@ var (
 	errPipe        error = syscall.EPIPE
 	errInUse       error = syscall.EADDRINUSE
 	errNoPort      error = syscall.EADDRNOTAVAIL
+	errTooLong     error = syscall.EMSGSIZE
 
 	errDeviceGone  = errors.New("ustack: the device failed")
 	errClosedStack = errors.New("ustack: the stack was closed")

@@ -33,11 +33,11 @@ func (s *shard) icmp(f *frame.Frame, ip *wire.IP, from wire.HW, now int64) {
 	case wire.ICMPEcho:
 		s.echo(f, ip, wire.ICMPEchoReply, now)
 	case wire.ICMPUnreachable:
-		mtu := 0
+		e := report{final: h.Code == wire.ICMPPortUnreachable || h.Code == wire.ICMPProtocolUnreachable}
 		if h.Code == wire.ICMPFragmentNeeded {
-			mtu = max(int(h.Rest&0xffff), 296) // RFC 1191, 5: old routers say 0
+			e.tooLong, e.mtu = true, int(h.Rest&0xffff)
 		}
-		s.errorArrived(f, h.Code == wire.ICMPPortUnreachable || h.Code == wire.ICMPProtocolUnreachable, mtu)
+		s.errorArrived(f, ip, e)
 	default:
 		s.pool.Put(f)
 	}
@@ -50,9 +50,9 @@ func (s *shard) icmp6(f *frame.Frame, ip *wire.IP, h *wire.ICMP, _ wire.HW, now 
 	case wire.ICMP6Solicitation, wire.ICMP6Advertisement:
 		s.ndp(f, ip, h.Type)
 	case wire.ICMP6TooBig:
-		s.errorArrived(f, false, max(int(h.Rest), 1280))
+		s.errorArrived(f, ip, report{tooLong: true, mtu: int(min(h.Rest, 1<<16))})
 	case wire.ICMP6Unreachable:
-		s.errorArrived(f, h.Code == wire.ICMP6PortUnreachable, 0)
+		s.errorArrived(f, ip, report{final: h.Code == wire.ICMP6PortUnreachable})
 	default:
 		s.pool.Put(f)
 	}
@@ -60,7 +60,7 @@ func (s *shard) icmp6(f *frame.Frame, ip *wire.IP, h *wire.ICMP, _ wire.HW, now 
 
 // echo answers a ping with its own frame.
 func (s *shard) echo(f *frame.Frame, ip *wire.IP, reply uint8, now int64) {
-	if ip.Dst.Multicast() || !s.limits.errors.take(now) || f.Headroom() < headroom/2 {
+	if ip.Dst.Multicast() || !s.limits.errors.take(now) {
 		s.drop(f, icmpRateLimited)
 		return
 	}
@@ -69,6 +69,11 @@ func (s *shard) echo(f *frame.Frame, ip *wire.IP, reply uint8, now int64) {
 	f.Offload = frame.Offload{}
 	out := wire.IP{Src: ip.Dst, Dst: ip.Src, Proto: ip.Proto}
 	s.sealICMP(f, &out)
+	if f.Headroom() < headroom/2 || wire.IPHeaderLen(&out.Dst)+f.Len() > s.st.mtu(&out.Dst, now) {
+		s.sendLong(out, f.Bytes(), nil, now) // it came in fragments
+		s.pool.Put(f)
+		return
+	}
 	s.sendIP(f, &out, nil, now)
 }
 
@@ -83,33 +88,66 @@ func (s *shard) sealICMP(f *frame.Frame, ip *wire.IP) {
 	putChecksum(f.Bytes()[wire.ICMPChecksumAt:], p.Checksum())
 }
 
-// errorArrived tells a connection what became of one of its packets. mtu is what the
-// path takes, if the packet was too long.
-func (s *shard) errorArrived(f *frame.Frame, final bool, mtu int) {
-	f.TrimFront(wire.ICMPLen)
-	q, fault := wire.ParseQuote(f.Bytes())
+// report is what an error message says of a packet.
+type report struct {
+	final   bool // nobody is there to take it
+	tooLong bool // for the path, which takes mtu bytes; 0: the router does not say
+	mtu     int
+}
+
+// errorArrived tells who sent a packet what became of it. Reports are believed only if
+// they quote a packet that may be on its way (RFC 5927): of a connection, with a
+// sequence number that is outstanding; of UDP, from a port that is open.
+func (s *shard) errorArrived(f *frame.Frame, ip *wire.IP, e report) {
+	q, fault := wire.ParseQuote(f.Bytes()[wire.ICMPLen:])
+	if fault != wire.OK || !s.st.own[q.Src] {
+		s.reject(f, wire.ICMPQuote)
+		return
+	}
+	switch q.Proto {
+	case wire.ProtoTCP:
+		k := flowKey{local: q.Src, remote: q.Dst, localPort: q.SrcPort, remotePort: q.DstPort}
+		c := s.flows[k]
+		if c == nil && s.handOverFlow(&k, f, ip) {
+			return
+		}
+		if c != nil {
+			s.reported(c, q.Seq, e, s.st.now())
+		}
+	case wire.ProtoUDP:
+		back := wire.IP{Src: q.Dst, Dst: q.Src} // as an answer would come
+		if e.tooLong && s.st.packetConn(&back, &wire.UDP{SrcPort: q.DstPort, DstPort: q.SrcPort}) != nil {
+			now := s.st.now()
+			s.st.shorten(q.Dst, e.limit(s.st.mtu(&q.Dst, now)), now)
+		}
+	}
 	s.pool.Put(f)
-	if fault != wire.OK {
-		s.fault(fault)
-		return
+}
+
+// limit is what the path takes, which did not take a packet of mtu bytes.
+func (e *report) limit(mtu int) int {
+	if e.mtu == 0 {
+		return below(mtu)
 	}
-	if q.Proto != wire.ProtoTCP {
-		return
-	}
-	k := flowKey{local: q.Src, remote: q.Dst, localPort: q.SrcPort, remotePort: q.DstPort}
-	c := s.flows[k]
-	if c == nil {
-		return
-	}
+	return e.mtu
+}
+
+// reported tells a connection what became of its packet that began at seq.
+func (s *shard) reported(c *TCPConn, seq uint32, e report, now int64) {
+	remote := &c.key.remote
 	switch {
-	case mtu > 0:
-		c.tcp.PathMTU(s.st.now(), q.Seq, mtu-wire.IPHeaderLen(&q.Dst)-wire.TCPLen)
-	case final:
-		c.tcp.Unreachable(q.Seq, &s.out)
+	case e.tooLong:
+		mtu := e.limit(c.tcp.PathSize() + wire.IPHeaderLen(remote) + wire.TCPLen)
+		if !c.tcp.PathMTU(now, seq, mss(mtu, remote)) {
+			return
+		}
+		s.st.shorten(*remote, mtu, now)
+	case e.final:
+		c.tcp.Unreachable(seq, &s.out)
 	default:
 		return
 	}
-	s.finish(c, s.st.now())
+	s.finish(c, now)
 }
 
 // kinds of errors that the stack sends.

@@ -14,7 +14,7 @@ const (
 	retransTime   = 1_000_000000
 	probesMax     = 3
 	neighboursMax = 1024
-	keptPerHop    = 16 // packets that wait for an address (Linux: unres_qlen)
+	keptPerHop    = 64 // packets that wait for an address: a long datagram in fragments
 )
 
 // neighbours are the stations of the link that the stack talks to.

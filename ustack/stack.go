@@ -31,6 +31,9 @@ type Stack struct {
 	shards []*shard
 	turn   atomic.Uint32 // which shard gets the next flow opened from here
 	neigh  neighbours
+	paths  paths
+
+	fragmentID atomic.Uint32 // of the packet last sent in fragments; begins anywhere
 
 	mu        sync.Mutex
 	closed    bool
@@ -79,8 +82,9 @@ func New(cfg Config) (*Stack, error) {
 		st.toUser = cfg.AroundCopy(st.copy)
 	}
 	st.cfg = cfg
-	var seed [16]byte
+	var seed [20]byte
 	_, _ = rand.Read(seed[:]) // never fails
+	st.fragmentID.Store(binary.LittleEndian.Uint32(seed[16:]))
 	st.secret = [2]uint64{binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])}
 	for _, p := range cfg.Addresses {
 		a := wire.AddrOf(p.Addr())
@@ -156,10 +160,9 @@ func (st *Stack) source(dst wire.Addr) (src, hop wire.Addr, err error) {
 	return src, hop, fmt.Errorf("no route to %v: no own address reaches the gateway", d)
 }
 
-// mss is the longest TCP payload of a packet to dst, without TCP options.
-func (st *Stack) mss(dst *wire.Addr) int {
-	return st.info.MTU - wire.IPHeaderLen(dst) - wire.TCPLen
-}
+// mss is the longest TCP payload of a packet to dst that is mtu bytes long, without TCP
+// options.
+func mss(mtu int, dst *wire.Addr) int { return mtu - wire.IPHeaderLen(dst) - wire.TCPLen }
 
 // tcpConfig is what a connection is made with.
 func (st *Stack) tcpConfig(k *flowKey, now int64) tcp.Config {
@@ -169,7 +172,8 @@ func (st *Stack) tcpConfig(k *flowKey, now int64) tcp.Config {
 		burst = burstMax
 	}
 	c := tcp.Config{
-		MSS: st.mss(&k.remote), BurstMax: burst,
+		MSS: mss(st.linkMTU(&k.remote), &k.remote), MSSMin: mss(leastMTU(&k.remote), &k.remote),
+		MSSPath: mss(st.mtu(&k.remote, now), &k.remote), NoMTUProbing: t.NoMTUProbing, BurstMax: burst,
 		ReceiveMin: t.ReceiveBuffer, ReceiveMax: t.ReceiveBufferMax,
 		Congestion: tcp.Congestion(t.Congestion), Pacing: t.Pacing, ECN: t.ECN,
 		NoSACK: t.NoSACK, NoTimestamp: t.NoTimestamps, NoRACK: t.NoRACK,

@@ -9,12 +9,8 @@ import (
 // stranger deals with a segment that belongs to no connection of this shard: another
 // shard's, a new connection's, or nobody's. f begins with the TCP header.
 func (s *shard) stranger(f *frame.Frame, ip *wire.IP, h *wire.TCP, k *flowKey, now int64) {
-	if len(s.st.shards) > 1 {
-		if owner, ok := s.st.flows.Load(*k); ok && owner != s {
-			f.Prepend(ip.HeaderLen) // as it was: nothing has been written there
-			s.handOver(owner.(*shard), f)
-			return
-		}
+	if s.handOverFlow(k, f, ip) {
+		return
 	}
 	if h.Flags&(wire.SYN|wire.RST|wire.ACK) == wire.ACK {
 		if c := s.redeem(k, h, now); c != nil {
@@ -35,6 +31,21 @@ func (s *shard) stranger(f *frame.Frame, ip *wire.IP, h *wire.TCP, k *flowKey, n
 		}
 	}
 	s.resetSender(k, h.Seq, h.Ack, h.Flags, n, now)
+}
+
+// handOverFlow gives f, which begins behind the IP header, to the shard that a flow
+// belongs to, if that is another one.
+func (s *shard) handOverFlow(k *flowKey, f *frame.Frame, ip *wire.IP) bool {
+	if len(s.st.shards) == 1 {
+		return false
+	}
+	owner, ok := s.st.flows.Load(*k)
+	if !ok || owner == s {
+		return false
+	}
+	f.Prepend(ip.HeaderLen) // as it was: nothing has been written there
+	s.handOver(owner.(*shard), f)
+	return true
 }
 
 // openPassive begins the connection that a SYN asks for. It returns false if nobody listens.

@@ -109,8 +109,10 @@ func (s *shard) sendIP(f *frame.Frame, ip *wire.IP, hop *neighbour, now int64) {
 	if ip.TTL == 0 {
 		ip.TTL = defaultTTL
 	}
-	s.ipID++
-	ip.ID = uint32(s.ipID)
+	if !ip.IsFragment() {
+		s.ipID++
+		ip.ID = uint32(s.ipID)
+	}
 	ip.Put(f.Prepend(ip.HeaderLen))
 	if s.st.info.Link == LinkIP {
 		s.send(f)

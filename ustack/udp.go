@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stackmeter/stackmeter/memcopy"
 	"github.com/stackmeter/stackmeter/ustack/frame"
 	"github.com/stackmeter/stackmeter/ustack/internal/wire"
 )
@@ -192,8 +193,8 @@ func (p *PacketConn) WriteTo(b []byte, to net.Addr) (int, error) {
 	return p.WriteToAddrPort(b, a.AddrPort())
 }
 
-// WriteToAddrPort is WriteTo with an address that needs no memory. The datagram must
-// fit the MTU: the stack does not send fragments.
+// WriteToAddrPort is WriteTo with an address that needs no memory. A datagram that is
+// longer than the path takes is sent in fragments.
 func (p *PacketConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	if p.writeDeadline.passed.Load() {
 		return 0, p.fail("write", os.ErrDeadlineExceeded)
@@ -203,8 +204,8 @@ func (p *PacketConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	if p.at.addr != (wire.Addr{}) {
 		src = p.at.addr
 	}
-	if most := p.st.info.MTU - wire.IPHeaderLen(&dst) - wire.UDPLen; err == nil && len(b) > most {
-		err = fmt.Errorf("datagram of %d bytes: the MTU lets %d pass", len(b), most)
+	if most := udpMax(&dst); err == nil && len(b) > most {
+		err = fmt.Errorf("datagram of %d bytes, %d are possible: %w", len(b), most, errTooLong)
 	}
 	if err != nil {
 		return 0, p.fail("write", err)
@@ -226,26 +227,49 @@ func (p *PacketConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	return len(b), nil
 }
 
+// udpMax is the longest payload of a datagram to dst.
+func udpMax(dst *wire.Addr) int {
+	if dst.Is4() {
+		return 65535 - wire.IP4Len - wire.UDPLen
+	}
+	return 65535 - wire.UDPLen // the length of an IPv6 header is not part of it
+}
+
 // sendUDP sends a datagram, or drops it if there is no frame to be had.
 func (s *shard) sendUDP(b []byte, src, dst wire.Addr, from, to uint16, now int64) {
+	s.counters[udpOut]++
+	p := wire.Pseudo(&src, &dst, wire.ProtoUDP, wire.UDPLen+len(b))
+	h := wire.UDP{SrcPort: from, DstPort: to, Length: wire.UDPLen + len(b)}
+	ip := wire.IP{Src: src, Dst: dst, Proto: wire.ProtoUDP}
+	if wire.IPHeaderLen(&dst)+h.Length > s.st.mtu(&dst, now) {
+		var head [wire.UDPLen]byte
+		h.Put(head[:])
+		p.Add(head[:])
+		p.Add(b)
+		putUDPChecksum(head[:], p)
+		s.sendLong(ip, head[:], b, now)
+		return
+	}
 	f := s.pool.One()
 	if f == nil {
 		s.counters[txNoFrame]++
 		return
 	}
-	s.counters[udpOut]++
-	p := wire.Pseudo(&src, &dst, wire.ProtoUDP, wire.UDPLen+len(b))
 	body := f.Extend(len(b))
-	h := wire.UDP{SrcPort: from, DstPort: to, Length: wire.UDPLen + len(b)}
 	h.Put(f.Prepend(wire.UDPLen))
 	p.Add(f.Bytes()[:wire.UDPLen])
 	p.CopyAdd(body, b)
+	putUDPChecksum(f.Bytes(), p)
+	s.sendIP(f, &ip, nil, now)
+}
+
+// putUDPChecksum fills in the checksum of a header whose field is 0.
+func putUDPChecksum(b []byte, p memcopy.Partial) {
 	sum := p.Checksum()
 	if sum == 0 {
 		sum = 0xffff
 	}
-	putChecksum(f.Bytes()[wire.UDPChecksumAt:], sum)
-	s.sendIP(f, &wire.IP{Src: src, Dst: dst, Proto: wire.ProtoUDP}, nil, now)
+	putChecksum(b[wire.UDPChecksumAt:], sum)
 }
 
 func (p *PacketConn) fail(op string, err error) error {

@@ -26,6 +26,9 @@ type Config struct {
 	// MSSMin is the MSS of a packet that every path takes, below which no error
 	// message and no search for the path's MTU goes; 0: 536 (RFC 1122, 3.3.3).
 	MSSMin int
+	// MSSPath is how long segments are in the beginning, because the path is known to
+	// take no more; 0: MSS. It is not what the peer is told.
+	MSSPath int
 	// BurstMax bounds the payload of one Send.
 	BurstMax int
 

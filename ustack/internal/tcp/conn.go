@@ -175,7 +175,7 @@ func newConn(cfg Config, now int64) *Conn {
 	c.rcvScale = Scale(cfg.ReceiveMax)
 	c.timestamps, c.sack = !cfg.NoTimestamp, !cfg.NoSACK
 	c.peerMSS = 536
-	c.mtu.size, c.mtu.link, c.mtu.high = cfg.MSS, cfg.MSS, cfg.MSS
+	c.mtu.begin(&cfg, now)
 	c.loss.reduced = cfg.ISN
 	c.setMSS()
 	c.rtt.rto = rtoInitial
@@ -209,7 +209,7 @@ func (c *Conn) synOptions(now int64, s *Segment) {
 	c.wnd = uint32(s.Window) // never scaled in a SYN
 	c.wndMax = c.wnd
 	c.wl1 = s.Seq
-	c.mtu.limits(c.cfg.MSS, c.peerMSS)
+	c.mtu.limit(c.peerMSS)
 	c.setMSS()
 	c.cc.initialWindow(c.mss)
 	c.tune.begin(now, c.rnxt)
@@ -217,7 +217,7 @@ func (c *Conn) synOptions(now int64, s *Segment) {
 
 // setMSS derives the payload of a full segment from what the link and the peer take.
 func (c *Conn) setMSS() {
-	c.mss = min(c.mtu.size, c.peerMSS)
+	c.mss = min(c.PathSize(), c.peerMSS)
 	if c.timestamps {
 		c.mss -= 12
 	}

@@ -216,7 +216,7 @@ func (c *Conn) resendLost(now int64, o *Out) {
 // resend sends record i again.
 func (c *Conn) resend(now int64, o *Out, i int) {
 	r := c.recs.at(i)
-	c.mtu.probeResent(now, c.rtt.srtt, r)
+	c.mtu.resent(now, c.rtt.srtt, r)
 	flags, n := uint8(wire.ACK), r.len()
 	if r.fin {
 		flags |= wire.FIN
@@ -272,7 +272,7 @@ func (c *Conn) emit(now int64, o *Out, seq uint32, n int, flags uint8) *Send {
 		c.acknowledged()
 	}
 	if s.Options.Blocks > 0 && n > 0 {
-		s.MSS = max(min(c.mtu.size, c.peerMSS)-s.Options.Len(), 64)
+		s.MSS = max(min(c.PathSize(), c.peerMSS)-s.Options.Len(), 64)
 	}
 	c.Stats.SegsOut++
 	c.Stats.BytesOut += uint64(n)

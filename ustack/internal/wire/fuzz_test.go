@@ -21,7 +21,7 @@ func FuzzParse(f *testing.F) {
 			if ip.HeaderLen > ip.Length || ip.Length > len(b) || ip.HeaderLen < IP4Len {
 				t.Fatalf("lengths of %+v in %d bytes", ip, len(b))
 			}
-			if ip.IsFragment() && ip.FragOffset+ip.Length-ip.HeaderLen+ip.UnfragmentLen > 65535 {
+			if ip.IsFragment() && ip.FragOffset+ip.Length-ip.HeaderLen+ip.UnfragmentLen > 65535+IP6Len {
 				t.Fatalf("fragment beyond any packet: %+v", ip)
 			}
 		}

@@ -8,12 +8,16 @@ const (
 	ProtoTCP   = 6
 	ProtoUDP   = 17
 	ProtoICMP6 = 58
+
+	ProtoFragment = 44 // IPv6: a fragment header follows
 )
 
 // Lengths of headers without options, in bytes.
 const (
 	IP4Len = 20
 	IP6Len = 40
+
+	FragmentLen = 8 // of IPv6
 )
 
 // ECN code points, the lower two bits of TOS (RFC 3168, 5).
@@ -105,8 +109,11 @@ func sum20(b []byte, hl int) bool {
 // fragmentFits refuses fragments that would make the whole longer than IP allows
 // (the 'ping of death'), that are empty, or that leave a gap which no other can fill.
 func fragmentFits(h *IP) Fault {
-	n := h.Length - h.HeaderLen
-	if n == 0 || h.MoreFrags && n%8 != 0 || h.FragOffset+n > 65535-h.UnfragmentLen {
+	n, most := h.Length-h.HeaderLen, 65535
+	if h.Is6() {
+		most += IP6Len // its length does not count the header
+	}
+	if n == 0 || h.MoreFrags && n%8 != 0 || h.FragOffset+n > most-h.UnfragmentLen {
 		return IPFragment
 	}
 	return OK
@@ -116,7 +123,6 @@ func fragmentFits(h *IP) Fault {
 const (
 	extHopByHop = 0
 	extRouting  = 43
-	extFragment = 44
 	extDstOpts  = 60
 )
 
@@ -155,7 +161,7 @@ func parseExtensions(h *IP, b []byte) Fault {
 				return IPExtension
 			}
 			h.Proto, h.HeaderLen = b[at], at+n
-		case extFragment:
+		case ProtoFragment:
 			if len(b) < at+8 || h.UnfragmentLen != 0 {
 				return IPExtension
 			}
@@ -201,6 +207,18 @@ func (h *IP) Put(b []byte) {
 	copy(b[12:16], h.Src[12:])
 	copy(b[16:20], h.Dst[12:])
 	put16(b[10:], memcopy.Checksum(b[:IP4Len]))
+}
+
+// PutFragment writes the fragment header of IPv6 (RFC 8200, 4.5), before a part of a
+// packet of protocol proto, to the first FragmentLen bytes of b.
+func (h *IP) PutFragment(b []byte, proto uint8) {
+	off := uint16(h.FragOffset)
+	if h.MoreFrags {
+		off |= 1
+	}
+	b[0], b[1] = proto, 0
+	put16(b[2:], off)
+	put32(b[4:], h.ID)
 }
 
 // IPHeaderLen is the length of a header without options to dst.
