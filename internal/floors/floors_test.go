@@ -45,6 +45,7 @@ var rank = map[string]int{
 	"internal/profile/pmu":    130,
 	// F2 engines
 	"internal/load":         200,
+	"internal/load/wire":    203,
 	"internal/load/kernel":  205,
 	"internal/load/engines": 208,
 	"internal/rig":          220,

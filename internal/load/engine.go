@@ -19,6 +19,24 @@ type Engine interface {
 	Poller() (Poller, error)
 }
 
+// Resident is an engine that does the stack's work in the worker process itself, beside the
+// flows. Its flows run on goroutines that wait in Go's scheduler, as in a program that uses
+// such a stack, and not each on a thread of its own: CPUs are asked of the process, not of a
+// thread, and the collector runs.
+type Resident interface {
+	Engine
+	// Begin makes what the flows of a spec need, in the network namespace of the process, and
+	// returns the engine that has it.
+	Begin(s *Spec) (Stacked, error)
+}
+
+// Stacked is a resident engine with its stacks.
+type Stacked interface {
+	Engine
+	// Stacks tells what is in force, and what was counted until now.
+	Stacks() []StackInfo
+}
+
 // DialOptions are what a driver wants of a transport.
 type DialOptions struct {
 	// Polled transports never block: Send and Recv return EAGAIN.

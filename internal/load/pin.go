@@ -50,22 +50,38 @@ func eachThread(f func(tid int) error) error {
 	return nil
 }
 
-// pinProcess confines every thread of this process; threads made later inherit it.
-func pinProcess(cpu int) error {
-	return eachThread(func(tid int) error { return pin(tid, cpu) })
+// ProcessCPUs are the CPUs to which a process of the engine [Ustack] is confined: those that
+// were asked for its flows; empty: where one of them may run anywhere.
+func (s *Spec) ProcessCPUs() []int {
+	cpus := slices.Clone(s.CPUs)
+	if len(cpus) == 0 && s.Model != Epoll {
+		for i := range s.Flows {
+			if s.Flows[i].CPU < 0 {
+				return nil
+			}
+			cpus = append(cpus, s.Flows[i].CPU)
+		}
+	}
+	slices.Sort(cpus)
+	return slices.Compact(cpus)
 }
 
-// pin confines a thread, 0 for the calling one, to a CPU and reads it back.
-func pin(tid, cpu int) error {
-	if err := sysx.SetAffinity(tid, []int{cpu}); err != nil {
-		return fmt.Errorf("pin to CPU %d: %w (is the CPU online and in this process's cpuset?)", cpu, err)
+// pinProcess confines every thread of this process; threads made later inherit it.
+func pinProcess(cpus []int) error {
+	return eachThread(func(tid int) error { return pin(tid, cpus) })
+}
+
+// pin confines a thread, 0 for the calling one, to CPUs, in ascending order, and reads them back.
+func pin(tid int, cpus []int) error {
+	if err := sysx.SetAffinity(tid, cpus); err != nil {
+		return fmt.Errorf("pin to CPUs %v: %w (are they online and in this process's cpuset?)", cpus, err)
 	}
 	got, err := sysx.Affinity(tid)
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
-	if !slices.Equal(got, []int{cpu}) {
-		return fmt.Errorf("affinity of thread %d to CPU %d is not in force: the kernel has %v", tid, cpu, got)
+	if !slices.Equal(got, cpus) {
+		return fmt.Errorf("affinity of thread %d to CPUs %v is not in force: the kernel has %v", tid, cpus, got)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -26,6 +27,7 @@ type Pool struct {
 	Table   *Table
 	spec    Spec
 	workers []*process
+	stacks  []StackInfo
 }
 
 // process is one worker as the pool sees it.
@@ -147,6 +149,22 @@ func share(asked, cpus, n, i int) int {
 	return max(1, part)
 }
 
+// environment is what the Go runtime of the worker is told.
+func (p *part) environment() []string {
+	spec := &p.prepare.Spec
+	if spec.Engine != Ustack {
+		// No collection and no preemption signals in the loop.
+		return []string{"GOMAXPROCS=" + strconv.Itoa(p.threads+spareProcessors), "GOGC=off", "GODEBUG=asyncpreemptoff=1"}
+	}
+	// As in any program that uses the stack, but not more processors than there is work for:
+	// those that are idle look for some.
+	n := p.threads + max(1, spec.Stack.Queues)
+	if cpus := spec.ProcessCPUs(); len(cpus) > 0 {
+		n = min(n, len(cpus))
+	}
+	return []string{"GOMAXPROCS=" + strconv.Itoa(min(n, runtime.NumCPU()))}
+}
+
 func startWorker(ctx context.Context, part part, table *Table) (*process, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -157,9 +175,7 @@ func startWorker(ctx context.Context, part part, table *Table) (*process, error)
 	}
 	ours, theirs := os.NewFile(uintptr(pair[0]), "control"), os.NewFile(uintptr(pair[1]), "control")
 	defer theirs.Close()
-	// No collection and no preemption signals in the loop.
-	cmd := selfexec.Command(ctx, WorkerRole,
-		"GOMAXPROCS="+strconv.Itoa(part.threads+spareProcessors), "GOGC=off", "GODEBUG=asyncpreemptoff=1")
+	cmd := selfexec.Command(ctx, WorkerRole, part.environment()...)
 	cmd.ExtraFiles = []*os.File{theirs, table.file}
 	w := &process{cmd: cmd, control: ours, enc: json.NewEncoder(ours), answers: make(chan answer, 4)}
 	if singlePort(&part.prepare.Spec) {
@@ -294,9 +310,13 @@ func (p *Pool) Stop(ctx context.Context, grace time.Duration) ([]End, error) {
 			errs = append(errs, err)
 		}
 		ends = append(ends, a.Ends...)
+		p.stacks = append(p.stacks, a.Stacks...)
 	}
 	return ends, errors.Join(errs...)
 }
+
+// Stacks are the user-space stacks of the workers as they told of them when they were stopped.
+func (p *Pool) Stacks() []StackInfo { return p.stacks }
 
 // Close kills what still runs and frees everything. The counts are gone with it.
 func (p *Pool) Close() {

@@ -47,6 +47,22 @@ type StackLink struct {
 	Gateway netip.Addr `json:"gateway,omitzero"`
 }
 
+// StackInfo is a stack as it was in force, read back from it.
+type StackInfo struct {
+	NIC        int               `json:"nic"`
+	Device     string            `json:"device"`              // as [StackSpec.Device]
+	Mode       string            `json:"mode,omitempty"`      // how the device works here, where there are several ways
+	Interface  string            `json:"interface,omitempty"` // that it is attached to, or that was made
+	Address    netip.Prefix      `json:"address"`
+	MTU        int               `json:"mtu"` // bytes
+	Queues     int               `json:"queues"`
+	Offload    bool              `json:"offload"` // segments longer than the MTU may cross the device
+	Techniques map[string]string `json:"techniques"`
+	// Counters are what the stack counted in its life, under the kernel's names; those
+	// that are zero are left out.
+	Counters map[string]uint64 `json:"counters,omitempty"`
+}
+
 // Virtual reports whether the device is made for the run, and not attached to an interface.
 func (s *StackSpec) Virtual() bool { return s.Device == "tun" || s.Device == "tap" }
 

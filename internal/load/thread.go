@@ -3,6 +3,7 @@ package load
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"sync"
 	"unsafe"
@@ -35,7 +36,8 @@ func timed(s *Spec) bool {
 	return false
 }
 
-// thread starts the threads of the flows and waits until each has its place.
+// thread starts the threads of the flows and waits until each has its place; goroutines where
+// the engine is resident.
 func (w *worker) thread() error {
 	spec := &w.prepare.Spec
 	n := threads(spec)
@@ -61,6 +63,10 @@ func (w *worker) thread() error {
 		w.wg.Add(1)
 		go func() {
 			defer w.wg.Done()
+			if w.stacked != nil {
+				w.run(flows, latency, &errs[i], &ready)
+				return
+			}
 			runtime.LockOSThread() // never unlocked: the thread ends with its flows
 			name := fmt.Sprintf("sm-flow%d", flows[0].id)
 			errs[i] = errors.Join(alone(name, cpu))
@@ -69,6 +75,9 @@ func (w *worker) thread() error {
 		}()
 	}
 	ready.Wait()
+	if w.stacked != nil {
+		return errors.Join(errs...)
+	}
 	return errors.Join(append(errs, w.stepBack())...)
 }
 
@@ -95,11 +104,12 @@ func (w *worker) run(flows []*Flow, latency *hist.Hist, err *error, ready *sync.
 	}
 	for _, f := range flows {
 		f.use(b)
-		f.setTID(unix.Gettid())
+		f.setTID(w.tid())
 		f.setState(Connected)
 	}
 	ready.Done()
 	<-w.start
+	runtime.LockOSThread()
 	promptly(func() {
 		clock.SleepUntil(w.at)
 		now := clock.Now()
@@ -107,6 +117,7 @@ func (w *worker) run(flows []*Flow, latency *hist.Hist, err *error, ready *sync.
 			f.begins(now, f.period*int64(i)/int64(len(flows)))
 		}
 	})
+	runtime.UnlockOSThread()
 	if p == nil {
 		f := flows[0]
 		f.end(faultOf(spec)(f.block(t)))
@@ -123,6 +134,15 @@ func (w *worker) run(flows []*Flow, latency *hist.Hist, err *error, ready *sync.
 			}
 		}
 	}
+}
+
+// tid is the thread that the calling goroutine is bound to; of flows that are bound to none, the
+// process.
+func (w *worker) tid() int {
+	if w.stacked != nil {
+		return os.Getpid()
+	}
+	return unix.Gettid()
 }
 
 // stepBack gives every thread of this process but the flows' the policy
@@ -170,7 +190,7 @@ func alone(name string, cpu int) error {
 	if cpu < 0 {
 		return nil
 	}
-	return pin(0, cpu)
+	return pin(0, []int{cpu})
 }
 
 // spareFiles are descriptors of a process beside its flows'.

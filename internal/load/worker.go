@@ -53,6 +53,7 @@ type answer struct {
 	Error     string         `json:"error,omitempty"`
 	Addresses map[int]string `json:"addresses,omitempty"`
 	Ends      []End          `json:"ends,omitempty"`
+	Stacks    []StackInfo    `json:"stacks,omitempty"` // with Ends
 }
 
 // End is what is known of a flow when it has ended.
@@ -92,6 +93,7 @@ type worker struct {
 	out     *json.Encoder
 	prepare prepare
 	engine  Engine
+	stacked Stacked // the same, where it is a resident's; else nil
 	table   *Table
 	lis     []Listener
 	flows   []*Flow
@@ -153,12 +155,11 @@ func (w *worker) ready(p prepare) (map[int]string, error) {
 	w.prepare, w.engine, w.table, w.start = p, engine, table, make(chan struct{})
 	// Whatever becomes of the pool, the load is bounded in time.
 	time.AfterFunc(p.Spec.Lifetime, func() { os.Exit(3) })
-	if cpu, all := sameCPU(&p.Spec); all && cpu >= 0 {
-		if err := pinProcess(cpu); err != nil {
+	if r, ok := engine.(Resident); ok {
+		if err := w.settle(r); err != nil {
 			return nil, err
 		}
-	}
-	if err := allowFiles(p.Spec.FlowCount()); err != nil {
+	} else if err := w.take(); err != nil {
 		return nil, err
 	}
 	addresses := map[int]string{}
@@ -166,7 +167,7 @@ func (w *worker) ready(p prepare) (map[int]string, error) {
 		return nil, nil
 	}
 	for i := range p.Spec.Flows {
-		l, err := engine.Listen(&p.Spec.Flows[i])
+		l, err := w.engine.Listen(&p.Spec.Flows[i])
 		if err != nil {
 			return nil, err
 		}
@@ -177,6 +178,33 @@ func (w *worker) ready(p prepare) (map[int]string, error) {
 		go w.adopt()
 	}
 	return addresses, nil
+}
+
+// take takes CPUs and descriptors for flows that have threads.
+func (w *worker) take() error {
+	spec := &w.prepare.Spec
+	if cpu, all := sameCPU(spec); all && cpu >= 0 {
+		if err := pinProcess([]int{cpu}); err != nil {
+			return err
+		}
+	}
+	return allowFiles(spec.FlowCount())
+}
+
+// settle readies a resident engine on its CPUs.
+func (w *worker) settle(r Resident) error {
+	spec := &w.prepare.Spec
+	if cpus := spec.ProcessCPUs(); len(cpus) > 0 {
+		if err := pinProcess(cpus); err != nil {
+			return err
+		}
+	}
+	stacked, err := r.Begin(spec)
+	if err != nil {
+		return err
+	}
+	w.engine, w.stacked = stacked, stacked
+	return nil
 }
 
 // connect makes the data connections of all flows and starts their threads.
@@ -230,6 +258,9 @@ func (w *worker) finish() {
 		}
 		f.Close()
 		a.Ends = append(a.Ends, e)
+	}
+	if w.stacked != nil {
+		a.Stacks = w.stacked.Stacks()
 	}
 	w.reply(a)
 }

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/load/wire"
 )
 
 // adopted is the server's end of flows whose clients come to the agent's own port: it has no
@@ -64,7 +65,7 @@ func (a *adopted) Adopt(fd int, opening []byte) error {
 	if len(opening) != load.DataPreambleBytes || string(opening[:len(load.DataMagic)]) != load.DataMagic {
 		return errors.New("no opening of a data connection")
 	}
-	id, ok := opens(a.flow, opening[len(load.DataMagic):])
+	id, ok := wire.Opens(a.flow, opening[len(load.DataMagic):])
 	if !ok {
 		return load.ErrNotAwaited
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/load/wire"
 )
 
 // TestSinglePort runs flows over connections that another port took.
@@ -41,8 +42,8 @@ func TestAdopt(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(pair[1])
-	good := preamble(f, 3)
-	for _, b := range [][]byte{nil, good[:27], preamble(f, 4), preamble(&load.FlowSpec{SinglePort: true}, 3), append([]byte("X"), good[1:]...)} {
+	good := wire.Opening(f, 3)
+	for _, b := range [][]byte{nil, good[:27], wire.Opening(f, 4), wire.Opening(&load.FlowSpec{SinglePort: true}, 3), append([]byte("X"), good[1:]...)} {
 		if err := a.Adopt(pair[0], b); err == nil {
 			t.Errorf("took a connection that opened with %q", b)
 		}
@@ -70,14 +71,14 @@ func TestAdopt(t *testing.T) {
 // FuzzPreamble reads what anybody may send.
 func FuzzPreamble(f *testing.F) {
 	spec := &load.FlowSpec{ID: 10, Count: 5, Token: load.Token{1, 2, 3}}
-	f.Add(preamble(spec, 12))
+	f.Add(wire.Opening(spec, 12))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		id, ok := opens(spec, b)
+		id, ok := wire.Opens(spec, b)
 		if !ok {
 			return
 		}
-		if len(b) != preambleBytes || load.Token(b) != spec.Token || int(binary.BigEndian.Uint32(b[16:])) != id || id < 10 || id > 14 {
+		if len(b) != wire.OpeningBytes || load.Token(b) != spec.Token || int(binary.BigEndian.Uint32(b[16:])) != id || id < 10 || id > 14 {
 			t.Errorf("%x opens flow %d", b, id)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/load/wire"
 )
 
 // listener accepts the data connections of some flows on a stream socket. Strangers,
@@ -137,7 +138,7 @@ func (l *listener) visit(left time.Duration) (fd, id int, err error) {
 // is up.
 func (l *listener) hear(i int) (id int, ok bool) {
 	v := &l.pending[i]
-	b := make([]byte, preambleBytes-len(v.said))
+	b := make([]byte, wire.OpeningBytes-len(v.said))
 	n, _, err := unix.Recvfrom(v.fd, b, unix.MSG_DONTWAIT)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
@@ -146,10 +147,10 @@ func (l *listener) hear(i int) (id int, ok bool) {
 		v.until = time.Time{}
 		return 0, false
 	}
-	if v.said = append(v.said, b[:n]...); len(v.said) < preambleBytes {
+	if v.said = append(v.said, b[:n]...); len(v.said) < wire.OpeningBytes {
 		return 0, false
 	}
-	if id, ok = opens(l.flow, v.said); !ok {
+	if id, ok = wire.Opens(l.flow, v.said); !ok {
 		v.until = time.Time{}
 	}
 	return id, ok

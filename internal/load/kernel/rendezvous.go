@@ -7,35 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackmeter/stackmeter/internal/load"
-)
-
-// A flow of datagrams is opened by three of them, each as long as the others, so
-// that nobody can make a server send more than it was sent: the preamble and what
-// it is.
-const (
-	hello   byte = 1 // client: again until it is answered
-	welcome byte = 2 // server, from the flow's own socket
-	thanks  byte = 3 // client: it will not ask again
-)
-
-const callBytes = preambleBytes + 1
-
-func call(f *load.FlowSpec, id int, kind byte) []byte { return append(preamble(f, id), kind) }
-
-// called reads a call for one of the flows of f.
-func called(f *load.FlowSpec, b []byte) (id int, kind byte, ok bool) {
-	if len(b) != callBytes {
-		return 0, 0, false
-	}
-	id, ok = opens(f, b[:preambleBytes])
-	return id, b[preambleBytes], ok
-}
-
-const (
-	helloEvery = 50 * time.Millisecond
-	// satisfied is how long after its answer a client that says no more is taken for satisfied:
-	// its thanks are lost.
-	satisfied = 6 * helloEvery
+	"github.com/stackmeter/stackmeter/internal/load/wire"
 )
 
 // rendezvous is the socket to which the clients of some flows say hello. Each flow gets a
@@ -130,7 +102,7 @@ func (r *rendezvous) Accept(o load.DialOptions) (int, load.Transport, error) {
 		if left <= 0 {
 			return 0, nil, fmt.Errorf("no client came to %s within %v", r.text, o.Timeout)
 		}
-		g, err := r.attend(min(left, helloEvery))
+		g, err := r.attend(min(left, wire.HelloEvery))
 		if err != nil {
 			return 0, nil, fmt.Errorf("wait for clients on %s: %w", r.text, err)
 		}
@@ -158,7 +130,7 @@ func (r *rendezvous) attend(left time.Duration) (guest, error) {
 	}
 	for i := len(r.guests) - 1; i >= 0; i-- {
 		g := &r.guests[i]
-		pleased, here := time.Since(g.answered) > satisfied, true
+		pleased, here := time.Since(g.answered) > wire.Satisfied, true
 		if polled[i+1].Revents != 0 {
 			pleased, here = r.talk(g)
 		}
@@ -181,16 +153,16 @@ func (r *rendezvous) attend(left time.Duration) (guest, error) {
 
 // talk reads what a guest says; it may not be there any more.
 func (r *rendezvous) talk(g *guest) (pleased, here bool) {
-	b := make([]byte, callBytes+1)
+	b := make([]byte, wire.CallBytes+1)
 	n, _, err := unix.Recvfrom(g.fd, b, unix.MSG_DONTWAIT)
 	if err != nil {
 		return false, err == unix.EAGAIN || err == unix.EINTR
 	}
-	switch id, kind, ok := called(r.flow, b[:n]); {
+	switch id, kind, ok := wire.Called(r.flow, b[:n]); {
 	case !ok || id != g.id:
-	case kind == thanks:
+	case kind == wire.Thanks:
 		return true, true
-	case kind == hello:
+	case kind == wire.Hello:
 		r.answer(g)
 	}
 	return false, true
@@ -199,21 +171,21 @@ func (r *rendezvous) talk(g *guest) (pleased, here bool) {
 // answer tells a client that its flow has a socket. What comes of it is seen by what the client
 // says next.
 func (r *rendezvous) answer(g *guest) {
-	_, _ = unix.Write(g.fd, call(r.flow, g.id, welcome))
+	_, _ = unix.Write(g.fd, wire.Welcome.Bytes(r.flow, g.id))
 	g.answered = time.Now()
 }
 
 // greet reads hellos and makes sockets for the flows. Whoever has no token is not
 // answered.
 func (r *rendezvous) greet() error {
-	b := make([]byte, callBytes+1)
+	b := make([]byte, wire.CallBytes+1)
 	for range 64 {
 		n, from, err := unix.Recvfrom(r.fd, b, unix.MSG_DONTWAIT)
 		if err != nil {
 			return nil // nothing there, or an error of an earlier answer
 		}
-		id, kind, ok := called(r.flow, b[:n])
-		if !ok || kind != hello || r.taken[id] {
+		id, kind, ok := wire.Called(r.flow, b[:n])
+		if !ok || kind != wire.Hello || r.taken[id] {
 			continue
 		}
 		fd, err := r.connected(from)
@@ -258,12 +230,12 @@ func dialUDP(f *load.FlowSpec, id int, to string, o load.DialOptions) (load.Tran
 
 func introduce(fd int, f *load.FlowSpec, id int, timeout time.Duration) error {
 	var last error
-	b := make([]byte, callBytes+1)
+	b := make([]byte, wire.CallBytes+1)
 	for deadline := time.Now().Add(timeout); time.Now().Before(deadline); {
-		if _, err := unix.Write(fd, call(f, id, hello)); err != nil {
+		if _, err := unix.Write(fd, wire.Hello.Bytes(f, id)); err != nil {
 			last = err // of an earlier hello, too
 		}
-		for until := time.Now().Add(helloEvery); ; {
+		for until := time.Now().Add(wire.HelloEvery); ; {
 			left := time.Until(until)
 			if left <= 0 {
 				break
@@ -280,8 +252,8 @@ func introduce(fd int, f *load.FlowSpec, id int, timeout time.Duration) error {
 				}
 				continue
 			}
-			if got, kind, ok := called(f, b[:n]); ok && got == id && kind == welcome {
-				_, err := unix.Write(fd, call(f, id, thanks))
+			if got, kind, ok := wire.Called(f, b[:n]); ok && got == id && kind == wire.Welcome {
+				_, err := unix.Write(fd, wire.Thanks.Bytes(f, id))
 				return err
 			}
 		}

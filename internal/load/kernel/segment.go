@@ -26,7 +26,7 @@ func segmented(d *datagrams, f *load.FlowSpec) error {
 	if err := fitsPath(d.fd, f); err != nil {
 		return err
 	}
-	if last := f.MessageBytes % f.SegmentBytes; d.numbered && last > 0 && last < load.DatagramHeader {
+	if last := f.MessageBytes % f.SegmentBytes; d.Numbered && last > 0 && last < load.DatagramHeader {
 		return fmt.Errorf("message_bytes: %d leaves %d bytes for the last datagram at segment_bytes %d, which holds at least %d", f.MessageBytes, last, f.SegmentBytes, load.DatagramHeader)
 	}
 	o := number("UDP_SEGMENT", unix.IPPROTO_UDP, unix.UDP_SEGMENT, f.SegmentBytes)

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/load/wire"
 	"github.com/stackmeter/stackmeter/internal/sysx"
 )
 
@@ -88,7 +89,7 @@ func open(fd int, f *load.FlowSpec, id int, remote address, o load.DialOptions) 
 	if err := connect(fd, remote.sa, o.Timeout); err != nil {
 		return nil, err
 	}
-	p := preamble(f, id)
+	p := wire.Opening(f, id)
 	if n, err := unix.Write(fd, p); err != nil || n != len(p) {
 		return nil, fmt.Errorf("send the token: %w", err)
 	}

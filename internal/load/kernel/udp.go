@@ -11,13 +11,14 @@ import (
 
 	"github.com/stackmeter/stackmeter/internal/clock"
 	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/load/wire"
 	"github.com/stackmeter/stackmeter/internal/sysx"
 )
 
 // datagrams is a connected UDP socket: the kernel gives it what its peer sends and nothing
 // else.
 type datagrams struct {
-	arrivals
+	wire.Arrivals
 	fd      int
 	flags   int
 	message int // bytes of one send
@@ -52,7 +53,7 @@ func newDatagrams(fd int, f *load.FlowSpec, o load.DialOptions) (*datagrams, err
 		return nil, fmt.Errorf("send_method, receive_method: udp copies")
 	}
 	d := &datagrams{
-		arrivals: arrivals{tally: &load.Tally{}, numbered: o.Numbered},
+		Arrivals: wire.Arrivals{Tally: &load.Tally{}, Numbered: o.Numbered},
 		fd:       fd, message: f.MessageBytes, segment: math.MaxInt,
 	}
 	if err := segmented(d, f); err != nil {
@@ -93,7 +94,7 @@ func newDatagrams(fd int, f *load.FlowSpec, o load.DialOptions) (*datagrams, err
 // Count makes the flow count into t, from a socket that is empty: answers to preambles that were
 // sent twice are no payload.
 func (d *datagrams) Count(t *load.Tally) {
-	d.tally = t
+	d.Tally = t
 	var b [1]byte
 	for range 1024 {
 		if _, errno := sysx.Recv(d.fd, b[:], unix.MSG_DONTWAIT); errno == unix.EAGAIN {
@@ -105,12 +106,12 @@ func (d *datagrams) Count(t *load.Tally) {
 
 // Send sends one message of b, or all of them where the flow has a batch.
 func (d *datagrams) Send(b []byte) (int, unix.Errno) {
-	if d.out == nil && len(b) > d.message && d.numbered {
+	if d.out == nil && len(b) > d.message && d.Numbered {
 		b = b[:d.message]
 	}
 	next := d.number
-	if d.numbered {
-		next = stamp(b, d.message, d.segment, d.number, clock.Now())
+	if d.Numbered {
+		next = wire.Stamp(b, d.message, d.segment, d.number, clock.Now())
 	}
 	for {
 		var n int
@@ -170,13 +171,13 @@ func (d *datagrams) Recv(b []byte) (n int, errno unix.Errno) {
 		return 0, unix.EAGAIN
 	}
 	var now int64
-	if d.numbered {
+	if d.Numbered {
 		now = clock.Now()
 	}
 	if d.in == nil {
-		d.take(b[:n], 0, now)
+		d.Take(b[:n], 0, now)
 	} else {
-		d.in.each(b, func(part []byte, segment int) { d.take(part, segment, now) })
+		d.in.each(b, func(part []byte, segment int) { d.Take(part, segment, now) })
 	}
 	return n, 0
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/load/wire"
 )
 
 // TestDatagrams runs every workload of UDP in each of its ways: what was sent has either
@@ -129,7 +130,7 @@ func TestRendezvous(t *testing.T) {
 	buf := make([]byte, 2048)
 	wrong := *f
 	wrong.Token = load.NewToken()
-	for _, b := range [][]byte{make([]byte, 1400), call(&wrong, 5, hello), call(f, 7, hello), call(f, 5, thanks), call(f, 5, hello)[:20], {}} {
+	for _, b := range [][]byte{make([]byte, 1400), wire.Hello.Bytes(&wrong, 5), wire.Hello.Bytes(f, 7), wire.Thanks.Bytes(f, 5), wire.Hello.Bytes(f, 5)[:20], {}} {
 		if _, err := stranger.Write(b); err != nil {
 			t.Fatal(err)
 		}
@@ -139,16 +140,16 @@ func TestRendezvous(t *testing.T) {
 		t.Errorf("a stranger was answered with %d bytes", n)
 	}
 	for range 2 { // the first answer might be lost
-		if _, err := client.Write(call(f, 5, hello)); err != nil {
+		if _, err := client.Write(wire.Hello.Bytes(f, 5)); err != nil {
 			t.Fatal(err)
 		}
 		_ = client.SetReadDeadline(time.Now().Add(2 * time.Second))
 		n, err := client.Read(buf)
-		if id, kind, ok := called(f, buf[:n]); err != nil || !ok || id != 5 || kind != welcome {
+		if id, kind, ok := wire.Called(f, buf[:n]); err != nil || !ok || id != 5 || kind != wire.Welcome {
 			t.Fatalf("answered %x (%v)", buf[:n], err)
 		}
 	}
-	if _, err := client.Write(call(f, 5, thanks)); err != nil {
+	if _, err := client.Write(wire.Thanks.Bytes(f, 5)); err != nil {
 		t.Fatal(err)
 	}
 	a := <-got
@@ -203,7 +204,7 @@ func TestLostThanks(t *testing.T) {
 	}
 	defer l.Close()
 	client := dial(t, l.Address())
-	if _, err := client.Write(call(f, 0, hello)); err != nil {
+	if _, err := client.Write(wire.Hello.Bytes(f, 0)); err != nil {
 		t.Fatal(err)
 	}
 	_, tr, err := l.Accept(load.DialOptions{Timeout: 2 * time.Second})
@@ -213,58 +214,12 @@ func TestLostThanks(t *testing.T) {
 	tr.Close()
 }
 
-// TestArrivals loses, doubles, swaps and delays datagrams.
-func TestArrivals(t *testing.T) {
-	a := arrivals{tally: &load.Tally{}, numbered: true}
-	for _, n := range []uint64{0, 1, 4, 2, 5, 5, 1 << 50, 6} {
-		b := make([]byte, load.DatagramHeader)
-		binary.BigEndian.PutUint64(b, n)
-		a.take(b, 0, 1000)
-	}
-	if want := (load.Tally{Datagrams: 7, Reordered: 2}); *a.tally != want {
-		t.Errorf("%+v, want %+v", *a.tally, want)
-	}
-	// RFC 3550: each difference adds a sixteenth of itself.
-	a = arrivals{tally: &load.Tally{}, numbered: true}
-	b := make([]byte, load.DatagramHeader)
-	now := int64(1e9)
-	for n := range uint64(2000) {
-		binary.BigEndian.PutUint64(b, n)
-		binary.BigEndian.PutUint64(b[8:], n*1000)
-		a.take(b, 0, now+int64(n)*1000+int64(n%2)*160)
-	}
-	if a.tally.Jitter < 150 || a.tally.Jitter > 160 {
-		t.Errorf("jitter %d of datagrams that are 160 ns early and late in turns", a.tally.Jitter)
-	}
-}
-
-// FuzzDatagrams stamps messages, walks them as GRO gives them and must find them all again; then it
-// reads what nobody stamped.
-func FuzzDatagrams(f *testing.F) {
-	f.Add(uint16(1400), uint16(14000), uint16(2), []byte("\x18\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x68\x00\x00\x00\x78\x05\x00\x00"))
-	f.Add(uint16(16), uint16(16), uint16(1), []byte{})
-	f.Fuzz(func(t *testing.T, segment, message, messages uint16, noise []byte) {
-		s, m := max(load.DatagramHeader, int(segment)), max(load.DatagramHeader, int(message))
-		if last := m % s; last > 0 && last < load.DatagramHeader {
-			m -= last
-		}
-		if m < load.DatagramHeader {
-			return
-		}
-		n := int(messages)%8 + 1
-		b := make([]byte, n*m)
-		next := stamp(b, m, s, 7, 1)
-		a := arrivals{tally: &load.Tally{}, numbered: true, next: 7}
-		for i := range n {
-			a.take(b[i*m:(i+1)*m], s, 2)
-		}
-		if a.tally.Datagrams != next-7 || a.tally.Lost+a.tally.Reordered > 0 || a.next != next {
-			t.Errorf("%d stamped, found %+v", next-7, *a.tally)
-		}
-		a.take(noise, groSegment(noise), 3)
-		spec := &load.FlowSpec{}
-		if _, _, ok := called(spec, noise); ok && len(noise) != callBytes {
-			t.Errorf("%d bytes were a call", len(noise))
+// FuzzGROSegment reads what the kernel never wrote.
+func FuzzGROSegment(f *testing.F) {
+	f.Add([]byte("\x18\x00\x00\x00\x00\x00\x00\x00\x11\x00\x00\x00\x68\x00\x00\x00\x78\x05\x00\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if n := groSegment(b); n < 0 || n > 1<<31-1 {
+			t.Errorf("segments of %d bytes", n)
 		}
 	})
 }
