@@ -67,6 +67,7 @@ var pipes = map[string]pipe.Config{
 var techniques = map[string]ustack.Techniques{
 	"default":    {},
 	"one-by-one": {Gather: 1},
+	"in-reader":  {Checksum: ustack.InReader},
 	"bulk":       {Buffers: frame.Bulk},
 	"single":     {Buffers: frame.Single},
 	"own-thread": {LockThread: true},

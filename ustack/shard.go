@@ -91,9 +91,9 @@ const (
 )
 
 // compact moves a short payload that is about to be kept out of a large frame, whose
-// memory it would hold for as long.
+// memory it would hold for as long. One whose bytes the reader has already goes at once.
 func (s *shard) compact(f *frame.Frame) *frame.Frame {
-	if s.small == nil || f.Len() > smallFrame-2*headroom || f.Cap() <= smallAbove {
+	if s.small == nil || f.Taken || f.Len() > smallFrame-2*headroom || f.Cap() <= smallAbove {
 		return f
 	}
 	g := s.small.One()

@@ -22,6 +22,7 @@ var techniques = []struct {
 	{"default", ustack.Techniques{}},
 	{"gather=1", ustack.Techniques{Gather: 1}},
 	{"gather=8", ustack.Techniques{Gather: 8}},
+	{"checksum=reader", ustack.Techniques{Checksum: ustack.InReader}},
 	{"buffers=bulk", ustack.Techniques{Buffers: frame.Bulk}},
 	{"buffers=single", ustack.Techniques{Buffers: frame.Single}},
 	{"copy=memmove", ustack.Techniques{Copy: "memmove"}},

@@ -41,7 +41,7 @@ func Run(t *testing.T, space *netns.Space, bytes int, make func(t *testing.T) us
 	})
 	t.Run("faulty", func(t *testing.T) {
 		d := fault.New(make(t), fault.Config{Seed: 1, Loss: 0.005, Duplicate: 0.005, Corrupt: 0.005, Reorder: 0.01, Jitter: 2 * time.Millisecond})
-		st := Stack(t, d, ustack.Techniques{Gather: 8})
+		st := Stack(t, d, ustack.Techniques{Checksum: ustack.InReader})
 		conversations(t, space, st, bytes/16)
 	})
 }
