@@ -44,6 +44,20 @@ func at(s string) wire.Addr { return wire.AddrOf(netip.MustParseAddr(s)) }
 // send sends a segment from hostA.
 func (r *raw) send(h wire.TCP, payload []byte) {
 	r.t.Helper()
+	r.sendAll(r.segment(h, payload))
+}
+
+// sendAll sends frames that arrive in one bunch.
+func (r *raw) sendAll(frames ...*frame.Frame) {
+	r.t.Helper()
+	if _, err := r.q.Send(frames); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// segment makes a segment from hostA.
+func (r *raw) segment(h wire.TCP, payload []byte) *frame.Frame {
+	r.t.Helper()
 	f := r.pool.One()
 	if f == nil {
 		r.t.Fatal("no frame left: the stack keeps them")
@@ -58,9 +72,7 @@ func (r *raw) send(h wire.TCP, payload []byte) {
 	f.Bytes()[16], f.Bytes()[17] = byte(sum>>8), byte(sum)
 	ip.HeaderLen, ip.Length = wire.IP4Len, wire.IP4Len+f.Len()
 	ip.Put(f.Prepend(wire.IP4Len))
-	if _, err := r.q.Send([]*frame.Frame{f}); err != nil {
-		r.t.Fatal(err)
-	}
+	return f
 }
 
 // receive waits for a segment to a port of hostA.

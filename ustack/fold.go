@@ -27,6 +27,7 @@ type folding struct {
 	// Of the shard.
 	pending bool       // there may be segments in left or done, or with the reader
 	next    uint32     // sequence number behind them; valid if pending
+	tsval   uint32     // the last one's timestamp; valid if pending
 	behind  []unsummed // verified segments that wait for those
 
 	// Of the reader.
@@ -79,7 +80,9 @@ func (s *shard) leave(c *TCPConn, f *frame.Frame, ip *wire.IP, h *wire.TCP) bool
 	}
 	seq := h.Seq
 	if o.pending {
-		if o.next != seq {
+		// TCP must not refuse a segment for what those before it will have told it: one
+		// with an earlier timestamp (RFC 7323, 5.3).
+		if o.next != seq || int32(h.Options.TSVal-o.tsval) < 0 {
 			return false
 		}
 	} else if seq = c.tcp.Expected(); seq != h.Seq {
@@ -105,7 +108,7 @@ func (s *shard) leave(c *TCPConn, f *frame.Frame, ip *wire.IP, h *wire.TCP) bool
 		s.woke = true
 		c.rx.wake()
 	}
-	o.pending, o.next = true, seq+uint32(n)
+	o.pending, o.next, o.tsval = true, seq+uint32(n), h.Options.TSVal
 	s.counters[folded]++
 	return true
 }

@@ -2,11 +2,13 @@ package ustack_test
 
 import (
 	"errors"
+	"io"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/stackmeter/stackmeter/ustack"
+	"github.com/stackmeter/stackmeter/ustack/internal/wire"
 )
 
 // TestFoldedOnce has short messages, one at a time, come to a reader that waits for them
@@ -47,5 +49,58 @@ func TestFoldedOnce(t *testing.T) {
 				t.Errorf("%q came again, %v", p[:n], err)
 			}
 		})
+	}
+}
+
+// TestFoldedBehindTimestamps leaves a segment to the reader that TCP will refuse once it has
+// seen the one before, which was sent again after it and so has a later timestamp (RFC 7323,
+// 5.3). It is sent again then, and must come once.
+func TestFoldedBehindTimestamps(t *testing.T) {
+	st, r := attack(t, with(ustack.Techniques{Checksum: ustack.InReader}))
+	l, err := st.Listen("tcp", ":80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := wire.TCP{SrcPort: 50000, DstPort: 80, Seq: 7, Flags: wire.SYN, Window: 60000, Options: noOptions()}
+	h.Options.Timestamps, h.Options.TSVal = true, 1000
+	r.send(h, nil)
+	h.Ack, h.Flags = r.receive(50000).Seq+1, wire.ACK
+	h.Seq++
+	r.send(h, nil)
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	const rounds = 50
+	type result struct {
+		got []byte
+		err error
+	}
+	results := make(chan result)
+	go func() {
+		for range rounds {
+			p := make([]byte, 8)
+			_, err := io.ReadFull(c, p)
+			results <- result{p, err}
+		}
+	}()
+	for range rounds {
+		time.Sleep(time.Millisecond) // for the reader to wait
+		second := h
+		h.Options.TSVal += 10
+		second.Seq += 4
+		r.sendAll(r.segment(h, []byte("abcd")), r.segment(second, []byte("efgh")))
+		for r.receive(50000).Ack != h.Seq+8 {
+			second.Options.TSVal = h.Options.TSVal
+			r.send(second, []byte("efgh"))
+		}
+		h.Seq += 8
+		if x := <-results; string(x.got) != "abcdefgh" || x.err != nil {
+			t.Fatalf("%q, %v", x.got, x.err)
+		}
+	}
+	if st.Counters()["UstackInFolded"] == 0 {
+		t.Error("no segment was left to the reader")
 	}
 }

@@ -42,7 +42,7 @@ func (c *Conn) Expected() uint32 { return c.rnxt }
 func (c *Conn) Plain(flags uint8, end, ack uint32, o *wire.TCPOptions) bool {
 	return c.state == Established && flags&^wire.PSH == wire.ACK && leq(end, c.edge) &&
 		o.Blocks == 0 && c.ooo.frames.N == 0 && !c.finSeen && !c.rcvClosed &&
-		c.loss.phase == open && c.recs.sacked == 0 && leq(ack, c.nxt) &&
+		c.loss.phase == open && c.recs.sacked == 0 && geq(ack, c.una) && leq(ack, c.nxt) &&
 		o.Timestamps == c.timestamps && (!c.timestamps || geq(o.TSVal, c.tsRecent))
 }
 
