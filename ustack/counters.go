@@ -131,7 +131,7 @@ func add(all map[string]uint64, t *tcp.Stats) map[string]uint64 {
 		"TcpExtTCPDSACKOldSent": t.DSACKsOut, "TcpExtTCPOFOQueue": t.OutOfOrder, "TcpExtPAWSEstab": t.PAWS,
 		"TcpExtTCPChallengeACK": t.Challenges, "TcpExtTCPHPHits": t.Predicted, "TcpExtTCPWinProbe": t.ZeroWindowProbes,
 		"TcpExtTCPKeepAlive": t.KeepAlives, "TcpExtOfoPruned": t.Pruned,
-		"UstackMTUShortened": t.Shortened, "TcpExtTCPMTUPSuccess": t.MTUFound,
+		"UstackMTUShortened": uint64(t.Shortened), "TcpExtTCPMTUPSuccess": uint64(t.MTUFound),
 	}
 	for name := range named {
 		named[name] += all[name]

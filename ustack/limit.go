@@ -25,13 +25,17 @@ type rateLimits struct {
 	challenges bucket // RFC 5961, 10
 	resets     bucket
 	errors     bucket // of ICMP (RFC 1812, 4.3.2.8)
+	allow      func() bool
 }
 
 func (r *rateLimits) init() {
 	*r = rateLimits{challenges: bucket{perSecond: 1000}, resets: bucket{perSecond: 10000}, errors: bucket{perSecond: 1000}}
 }
 
-// challenge returns the limit of challenge ACKs for connections of s.
+// challenge returns the limit of challenge ACKs for connections of s, the same for all.
 func (r *rateLimits) challenge(s *shard) func() bool {
-	return func() bool { return r.challenges.take(s.st.now()) }
+	if r.allow == nil {
+		r.allow = func() bool { return r.challenges.take(s.st.now()) }
+	}
+	return r.allow
 }

@@ -123,8 +123,8 @@ type Stats struct {
 	ZeroWindowProbes  uint64 // TCPWinProbe
 	KeepAlives        uint64 // TCPKeepAlive
 	Pruned            uint64 // out-of-order frames dropped for want of memory
-	Shortened         uint64 // times that segments were made shorter for a black hole
-	MTUFound          uint64 // TCPMTUPSuccess: longer segments that passed
+	Shortened         uint32 // times that segments were made shorter for a black hole
+	MTUFound          uint32 // TCPMTUPSuccess: longer segments that passed
 }
 
 // Connect begins an active open. Output then sends the SYN.
