@@ -107,24 +107,9 @@ func bystanders(root host.Root, old, want string) ([]*entry, error) {
 	if len(off) == 0 {
 		return nil, nil
 	}
-	here, err := sysx.NetNS()
-	if err != nil {
-		return nil, err
-	}
-	var es []*entry
+	var ks []Knob
 	var errs []error
-	note := func(k Knob) {
-		v, err := k.Read()
-		if err != nil || v == "" {
-			return // gone meanwhile, or not set
-		}
-		i := k.Info()
-		e := &entry{Type: "bystander", Kind: i.Kind, Key: i.Key, Name: i.Name, Target: i.Target, Old: v}
-		if i.InNetNS {
-			e.NetNS = here
-		}
-		es = append(es, e)
-	}
+	add := func(k Knob) { ks = append(ks, k) }
 	each := func(pattern string, f func(path string)) {
 		paths, err := filepath.Glob(pattern)
 		errs = append(errs, err)
@@ -140,12 +125,12 @@ func bystanders(root host.Root, old, want string) ([]*entry, error) {
 			return
 		}
 		if t, err := root.Task(tid); err == nil {
-			note(Thread(root, t))
+			add(Thread(root, t))
 		}
 	})
 	each(filepath.Join(root.Proc, "irq", "[0-9]*"), func(p string) {
 		irq, _ := strconv.Atoi(filepath.Base(p))
-		note(IRQ(root, irq))
+		add(IRQ(root, irq))
 	})
 	each(filepath.Join(root.Sys, "class", "net", "*", "queues", "*"), func(p string) {
 		nic := filepath.Base(filepath.Dir(filepath.Dir(p)))
@@ -155,19 +140,20 @@ func bystanders(root host.Root, old, want string) ([]*entry, error) {
 			return
 		}
 		if side == "rx" {
-			note(RPS(root, nic, q))
+			add(RPS(root, nic, q))
 		} else {
-			note(XPS(root, nic, q))
+			add(XPS(root, nic, q))
 		}
 	})
 	for _, top := range root.CpusetMounts() {
 		errs = append(errs, filepath.WalkDir(top, func(p string, d os.DirEntry, err error) error {
 			// The topmost cpuset follows the CPUs by itself and can't be written.
 			if err == nil && d.Name() == "cpuset.cpus" && filepath.Dir(p) != top {
-				note(list(root, p))
+				add(List(root, p))
 			}
 			return nil
 		}))
 	}
-	return es, errors.Join(errs...)
+	es, err := note(ks)
+	return es, errors.Join(append(errs, err)...)
 }

@@ -14,6 +14,7 @@ import (
 type file struct {
 	info  Info
 	path  string
+	shown string                       // path for a shell of the same namespace
 	check func() error                 // before a write; nil: none
 	canon func(string) (string, error) // nil: the text without white space around it
 }
@@ -49,7 +50,13 @@ func (f *file) Write(v string) error {
 	return writeFile(f.path, v)
 }
 
-func (f *file) Command(v string) string { return fmt.Sprintf("echo %s > %s", quote(v), f.path) }
+func (f *file) Command(v string) string { return fmt.Sprintf("echo %s > %s", quote(v), f.shown) }
+
+// at gives a file its path below root.
+func at(root host.Root, shown string, f file) Knob {
+	f.path, f.shown = rooted(root, shown), shown
+	return &f
+}
 
 // ours makes sure that the NIC in sysfs is that of the calling thread's namespace.
 func ours(root host.Root, nic string) func() error {
@@ -109,10 +116,10 @@ func canonMask(v string) (string, error) {
 // File is any setting in procfs or sysfs whose value reads as it was written.
 // path is absolute; paths below /sys and /proc follow the root.
 func File(root host.Root, path, name, doc string) Knob {
-	return &file{info: Info{
+	return at(root, path, file{info: Info{
 		Kind: "file", Key: path, Name: name, Target: "machine", Mechanism: path, Doc: doc,
 		InNetNS: strings.HasPrefix(path, "/sys/class/net/") || strings.HasPrefix(path, "/proc/sys/net/"),
-	}, path: rooted(root, path)}
+	}})
 }
 
 func rooted(root host.Root, path string) string {
@@ -127,68 +134,22 @@ func rooted(root host.Root, path string) string {
 
 func openFile(root host.Root, path string) (Knob, error) { return File(root, path, path, ""), nil }
 
-// list is a file that holds a CPU list, such as cpuset.cpus.
-func list(root host.Root, path string) Knob {
-	return &file{info: Info{Kind: "cpulist", Key: path, Name: "cpus", Target: path, Mechanism: path}, path: rooted(root, path), canon: canonList}
+// List is a file that holds a CPU list or a list of memory nodes, such as a cgroup's
+// cpuset.cpus. path is absolute.
+func List(root host.Root, path string) Knob {
+	return at(root, path, file{info: Info{Kind: "cpulist", Key: path, Name: "cpus", Target: path, Mechanism: path}, canon: canonList})
 }
 
-func openList(root host.Root, path string) (Knob, error) { return list(root, path), nil }
-
-// MTU is a NIC's largest packet, in bytes without the link header.
-func MTU(root host.Root, nic string) Knob {
-	return &file{info: Info{
-		Kind: "mtu", Key: nic, Name: "mtu", Target: nic, Mechanism: "sysfs mtu", InNetNS: true,
-		Doc: "largest packet of the NIC, bytes",
-	}, check: ours(root, nic), path: filepath.Join(root.NICDir(nic), "mtu"), canon: canonNumber}
-}
-
-// ThreadedNAPI moves a NIC's receive work from softirq to kernel threads, one per
-// NAPI instance (Linux 5.12): "0" or "1". The threads are made by "1" and ended by "0".
-func ThreadedNAPI(root host.Root, nic string) Knob {
-	return &file{info: Info{
-		Kind: "threaded", Key: nic, Name: "threaded-napi", Target: nic, Mechanism: "sysfs threaded", InNetNS: true,
-		Doc: "receive work in kernel threads instead of softirq",
-	}, check: ours(root, nic), path: filepath.Join(root.NICDir(nic), "threaded"), canon: canonNumber}
-}
-
-// RPS is the set of CPUs over which a receive queue's packets are spread in
-// software, as a mask ("0" for off). queue counts from 0.
-func RPS(root host.Root, nic string, queue int) Knob { return steering(root, "rps", "rx", nic, queue) }
-
-// XPS is the set of CPUs that send through a transmit queue, as a mask.
-func XPS(root host.Root, nic string, queue int) Knob { return steering(root, "xps", "tx", nic, queue) }
-
-func steering(root host.Root, kind, side, nic string, queue int) Knob {
-	key := fmt.Sprintf("%s/%d", nic, queue)
-	return &file{
-		info: Info{
-			Kind: kind, Key: key, Name: kind, Target: fmt.Sprintf("%s/%s-%d", nic, side, queue),
-			Mechanism: kind + "_cpus", InNetNS: true, Doc: "CPUs of the queue, as a mask",
-		},
-		check: ours(root, nic), path: filepath.Join(root.NICDir(nic), "queues", fmt.Sprintf("%s-%d", side, queue), kind+"_cpus"), canon: canonMask,
-	}
-}
-
-func openRPS(r host.Root, key string) (Knob, error) { return openQueue(r, key, RPS) }
-func openXPS(r host.Root, key string) (Knob, error) { return openQueue(r, key, XPS) }
-
-func openQueue(r host.Root, key string, f func(host.Root, string, int) Knob) (Knob, error) {
-	i := strings.LastIndexByte(key, '/')
-	q, err := strconv.Atoi(key[i+1:])
-	if i < 0 || err != nil {
-		return nil, fmt.Errorf("%q is no NIC/QUEUE", key)
-	}
-	return f(r, key[:i], q), nil
-}
+func openList(root host.Root, path string) (Knob, error) { return List(root, path), nil }
 
 // IRQ is the CPUs to which an interrupt may go, as a list. Whether it does is
 // known at the next interrupt only: see [Effective].
 func IRQ(root host.Root, irq int) Knob {
 	n := strconv.Itoa(irq)
-	return &file{info: Info{
+	return at(root, "/proc/irq/"+n+"/smp_affinity_list", file{info: Info{
 		Kind: "irq", Key: n, Name: "irq-affinity", Target: "irq" + n, Mechanism: "smp_affinity_list",
 		Doc: "CPUs to which the interrupt may go",
-	}, path: filepath.Join(root.Proc, "irq", n, "smp_affinity_list"), canon: canonSome}
+	}, canon: canonSome})
 }
 
 func openIRQ(r host.Root, key string) (Knob, error) {

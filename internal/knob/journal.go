@@ -36,7 +36,7 @@ type Owner struct {
 
 // entry is a line of a journal.
 type entry struct {
-	Type   string     `json:"type"` // "owner", "change", "bystander", "process", "undone"
+	Type   string     `json:"type"` // "owner", "change", "bystander", "process", "undone", "kept"
 	Seq    int        `json:"seq,omitempty"`
 	Owner  *Owner     `json:"owner,omitempty"`
 	Kind   string     `json:"kind,omitempty"`
@@ -48,6 +48,7 @@ type entry struct {
 	NetNS  uint64     `json:"netns,omitempty"` // inode of the network namespace it belongs to; 0: the machine
 	Task   *host.Task `json:"task,omitempty"`
 	Exe    string     `json:"exe,omitempty"`
+	Label  *Label     `json:"label,omitempty"` // of "kept"
 }
 
 const suffix = ".journal"

@@ -89,6 +89,12 @@ func open(root host.Root, kind, key string) (Knob, error) {
 		"rps":      openRPS,
 		"xps":      openXPS,
 		"offload":  openOffload,
+		"rfs":      openRFS,
+		"nicfile":  openNICNumber,
+		"sysctl":   openSysctl,
+		"ethtool":  openEthtool,
+		"linksize": openLinkSize,
+		"qdisc":    func(_ host.Root, k string) (Knob, error) { return Qdisc(k), nil },
 		"thread":   openThread,
 		"cpus":     func(r host.Root, _ string) (Knob, error) { return CPUsInUse(r), nil },
 	}[kind]

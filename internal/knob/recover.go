@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -138,7 +137,7 @@ func Recover(ctx context.Context, root host.Root, dir string) (Report, error) {
 
 // recoverFile returns the owner if there is one alive.
 func recoverFile(root host.Root, path string, r *Report) (inUse *Owner, err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
+	f, b, busy, err := lockedJournal(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // its owner or another Recover was done with it
 	}
@@ -146,17 +145,12 @@ func recoverFile(root host.Root, path string, r *Report) (inUse *Owner, err erro
 		return nil, err
 	}
 	defer f.Close()
-	lockErr := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	b, err := io.ReadAll(f)
-	if err != nil {
-		return nil, err
-	}
 	entries, bad := parse(b)
 	var owner Owner
 	if len(entries) > 0 && entries[0].Owner != nil {
 		owner = *entries[0].Owner
 	}
-	if lockErr != nil {
+	if busy {
 		return &owner, nil
 	}
 	var st unix.Stat_t
@@ -191,7 +185,7 @@ func parse(b []byte) ([]*entry, error) {
 		case err != nil && !whole:
 		case err != nil && bad == nil:
 			bad = fmt.Errorf("line %d: %w", n, err)
-		case err == nil && bad == nil && !slices.Contains([]string{"owner", "change", "bystander", "process", "undone"}, e.Type):
+		case err == nil && bad == nil && !slices.Contains([]string{"owner", "change", "bystander", "process", "undone", "kept"}, e.Type):
 			bad = fmt.Errorf("line %d: type %q is none that this version knows", n, e.Type)
 		case err == nil:
 			es = append(es, e)
@@ -211,7 +205,7 @@ func replay(root host.Root, f *os.File, owner Owner, entries []*entry, r *Report
 	}
 	reboot := owner.BootID != "" && owner.BootID != root.BootID()
 	open := slices.DeleteFunc(slices.Clone(entries), func(e *entry) bool {
-		return e.Type == "undone" || e.Type == "owner" || undone[e.Seq]
+		return e.Type == "undone" || e.Type == "owner" || e.Type == "kept" || undone[e.Seq]
 	})
 	for _, e := range open {
 		if e.Type == "process" && e.Task != nil && !reboot && kill(root, *e.Task, e.Exe) {

@@ -70,11 +70,9 @@ func (s *Set) Put(ctx context.Context, k Knob, value string) error {
 	if old == want {
 		return nil
 	}
-	var es []*entry
-	if info.Kind == "cpus" {
-		if es, err = bystanders(s.root, old, want); err != nil {
-			return err
-		}
+	es, err := disturbed(s.root, info, old, want)
+	if err != nil {
+		return err
 	}
 	e := &entry{Type: "change", Kind: info.Kind, Key: info.Key, Name: info.Name, Target: info.Target, Old: old, New: want}
 	if info.InNetNS {
