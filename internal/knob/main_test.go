@@ -53,7 +53,24 @@ func victim(dir string) {
 
 // wanted are settings of the NIC sm0, each other than the kernel's default.
 func wanted(root host.Root) []Setting {
+	must := func(k Knob, err error) Knob {
+		if err != nil {
+			panic(err)
+		}
+		return k
+	}
 	return []Setting{
+		{must(Ethtool("sm0", "rx-channels")), "1"},
+		{must(LinkSize("sm0", "gso-max-size")), "30000"},
+		{must(LinkSize("sm0", "gro-max-size")), "31000"},
+		{must(LinkSize("sm0", "gro-ipv4-max-size")), "32000"},
+		{RFS(root, "sm0", 0), "64"},
+		{NICNumber(root, "sm0", "gro_flush_timeout"), "20000"},
+		{NICNumber(root, "sm0", "napi_defer_hard_irqs"), "2"},
+		{NICNumber(root, "sm0", "tx_queue_len"), "500"},
+		{Qdisc("sm0"), "pfifo"},
+		{Sysctl(root, "net.ipv4.tcp_rmem"), "4096 100000 5000000"},
+		{Sysctl(root, "net.ipv4.tcp_congestion_control"), "reno"},
 		{MTU(root, "sm0"), "1400"},
 		{MTU(root, "sm0"), "1300"},
 		{RPS(root, "sm0", 0), "1"},

@@ -31,7 +31,7 @@ func TestSetRestoresEveryKnob(t *testing.T) {
 			}
 		}
 		rec, err := s.Record("server:")
-		if err != nil || len(rec) != len(want)-1 || rec[0].Target != "server:sm0" || rec[0].Value != "1300" {
+		if err != nil || len(rec) != len(want)-1 || rec[0].Target != "server:sm0" || rec[0].Value != "1" {
 			t.Errorf("record: %+v, %v", rec, err)
 		}
 		napis, err := root.NAPIs("sm0")
