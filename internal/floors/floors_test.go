@@ -49,6 +49,7 @@ var rank = map[string]int{
 	"internal/load/kernel":  205,
 	"internal/load/engines": 208,
 	"internal/rig":          220,
+	"internal/tune":         225,
 
 	"ustack/internal/wire":       230,
 	"ustack/internal/tcp":        240,

@@ -1,11 +1,15 @@
 package knob
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/stackmeter/stackmeter/internal/host"
 )
@@ -168,4 +172,45 @@ func Effective(root host.Root, irq int, want host.CPUList) error {
 		return &NotInForceError{Info{Name: "effective irq-affinity", Target: fmt.Sprintf("irq%d", irq)}, want.String(), effective.String()}
 	}
 	return nil
+}
+
+// fileOf is the file that a knob is, nil where it is none.
+func fileOf(k Knob) *file {
+	if l, ok := k.(labelled); ok {
+		k = l.Knob
+	}
+	f, _ := k.(*file)
+	return f
+}
+
+// Path is the absolute path of the file that a knob is; "" where it is none.
+func Path(k Knob) string {
+	if f := fileOf(k); f != nil {
+		return f.shown
+	}
+	return ""
+}
+
+// Writable tells before any change whether this process may write a knob that is
+// a file: a *host.NotSupportedError where it may not. Of other knobs it knows nothing and is nil.
+func Writable(k Knob) error {
+	f := fileOf(k)
+	if f == nil {
+		return nil
+	}
+	err := unix.Faccessat(unix.AT_FDCWD, f.path, unix.W_OK, unix.AT_EACCESS)
+	n := &host.NotSupportedError{What: "set " + f.info.Name + " of " + f.info.Target}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EROFS):
+		n.Reason, n.Mend = "its file system is read-only here, as in containers", "run on the host, or mount it writable"
+	case errors.Is(err, fs.ErrPermission) && os.Geteuid() == 0:
+		n.Reason, n.Mend = "the kernel lets it be written in the machine's own namespaces only", "run on the host"
+	case errors.Is(err, fs.ErrPermission):
+		n.Reason, n.Mend = "this user may not", "run as root"
+	default:
+		return fmt.Errorf("%s of %s: %w", f.info.Name, f.info.Target, err)
+	}
+	return n
 }

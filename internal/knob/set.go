@@ -221,3 +221,21 @@ func (s *Set) undo(h held) {
 		}
 	}
 }
+
+// Changes lists what was changed, in the order in which it was.
+func (s *Set) Changes() []Change {
+	var es []*entry
+	for _, h := range s.held {
+		for _, e := range h.entries {
+			if e.Type == "change" {
+				es = append(es, e)
+			}
+		}
+	}
+	slices.SortFunc(es, func(a, b *entry) int { return a.Seq - b.Seq })
+	var out []Change
+	for _, e := range es {
+		out = append(out, change(e))
+	}
+	return out
+}

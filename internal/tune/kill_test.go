@@ -1,0 +1,5 @@
+package tune
+
+const victimVariable = "TUNE_TEST_VICTIM"
+
+func victim(string) {}
