@@ -174,30 +174,15 @@ func Effective(root host.Root, irq int, want host.CPUList) error {
 	return nil
 }
 
-// fileOf is the file that a knob is, nil where it is none.
-func fileOf(k Knob) *file {
-	if l, ok := k.(labelled); ok {
-		k = l.Knob
-	}
-	f, _ := k.(*file)
-	return f
-}
-
 // Path is the absolute path of the file that a knob is; "" where it is none.
 func Path(k Knob) string {
-	if f := fileOf(k); f != nil {
+	if f, ok := bare(k).(*file); ok {
 		return f.shown
 	}
 	return ""
 }
 
-// Writable tells before any change whether this process may write a knob that is
-// a file: a *host.NotSupportedError where it may not. Of other knobs it knows nothing and is nil.
-func Writable(k Knob) error {
-	f := fileOf(k)
-	if f == nil {
-		return nil
-	}
+func (f *file) writable() error {
 	err := unix.Faccessat(unix.AT_FDCWD, f.path, unix.W_OK, unix.AT_EACCESS)
 	n := &host.NotSupportedError{What: "set " + f.info.Name + " of " + f.info.Target}
 	switch {

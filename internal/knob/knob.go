@@ -116,6 +116,24 @@ func (l labelled) Info() Info {
 	return i
 }
 
+// bare is a knob without its other name.
+func bare(k Knob) Knob {
+	if l, ok := k.(labelled); ok {
+		return bare(l.Knob)
+	}
+	return k
+}
+
+// Writable tells before any change whether this process, on this machine, may write a knob: a
+// *host.NotSupportedError where it may not. Success is no promise: some refusals are known only
+// to the kernel's function that writes.
+func Writable(k Knob) error {
+	if w, ok := bare(k).(interface{ writable() error }); ok {
+		return w.writable()
+	}
+	return nil
+}
+
 // As gives a knob another name, target and mechanism in records and messages,
 // as where a NAPI thread's affinity stands in for a NIC's IRQ affinity.
 func As(k Knob, name, target, mechanism string) Knob { return labelled{k, name, target, mechanism} }

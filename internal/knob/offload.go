@@ -144,12 +144,34 @@ func (o *offload) Write(v string) error {
 		}
 	}
 	if len(change) == 0 {
-		return &host.NotSupportedError{What: "change offload " + o.feature + " of " + o.nic, Reason: "the driver fixes it"}
+		return o.fixed()
 	}
 	if err := e.Change(o.nic, change); err != nil {
 		return fmt.Errorf("turn %s of %s %s: %w", o.feature, o.nic, v, err)
 	}
 	return nil
+}
+
+func (o *offload) fixed() error {
+	return &host.NotSupportedError{What: "change offload " + o.feature + " of " + o.nic, Reason: "the driver fixes it", Mend: "leave it out for this NIC"}
+}
+
+func (o *offload) writable() error {
+	e, err := ethtool.NewEthtool()
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	own, err := o.state(e)
+	if err != nil {
+		return err
+	}
+	for _, s := range own {
+		if s.Available && !s.NeverChanged {
+			return nil
+		}
+	}
+	return o.fixed()
 }
 
 func (o *offload) Command(v string) string {

@@ -70,16 +70,33 @@ func (q *qdisc) Read() (string, error) {
 	return defaultQdisc, nil
 }
 
+func (q *qdisc) writable() error {
+	now, err := q.Read()
+	if err != nil {
+		return err
+	}
+	return q.ours(now)
+}
+
+// ours refuses to replace what somebody else made.
+func (q *qdisc) ours(now string) error {
+	kind, foreign := strings.CutSuffix(now, byHand)
+	if !foreign {
+		return nil
+	}
+	return &host.NotSupportedError{
+		What: "replace the qdisc " + kind + " of " + q.nic, Reason: "somebody made it by hand, and its parameters could not be put back",
+		Mend: "remove it first: tc qdisc del dev " + q.nic + " root",
+	}
+}
+
 func (q *qdisc) Write(v string) error {
 	now, err := q.Read()
 	if err != nil || now == v {
 		return err
 	}
-	if kind, foreign := strings.CutSuffix(now, byHand); foreign {
-		return &host.NotSupportedError{
-			What: "replace the qdisc " + kind + " of " + q.nic, Reason: "somebody made it by hand, and its parameters could not be put back",
-			Mend: "remove it first: tc qdisc del dev " + q.nic + " root",
-		}
+	if err := q.ours(now); err != nil {
+		return err
 	}
 	l, err := link(q.nic)
 	if err != nil {

@@ -43,6 +43,11 @@ func explain(s knob.Setting, err error) error {
 			What: fmt.Sprintf("%s = %s", i.Name, s.Value), Reason: "this kernel, or this network namespace, has nothing of that name",
 			Mend: "load its module, or choose another",
 		}
+	case errors.Is(err, unix.EOPNOTSUPP):
+		return &host.NotSupportedError{
+			What: fmt.Sprintf("%s of %s = %s", i.Name, i.Target, s.Value), Reason: "the driver refuses it as the NIC now is",
+			Mend: "leave it out, or bring the NIC up first (veth has NAPI only where gro is on)",
+		}
 	}
 	return err
 }

@@ -19,14 +19,14 @@ const cpuDir = "/sys/devices/system/cpu/"
 
 func cpuCatalogue() []*Definition {
 	return []*Definition{
-		single(Definition{
+		listed(single(Definition{
 			Scope: CPU, Name: "governor", Doc: "how the kernel chooses the CPU's frequency", Source: "Documentation/admin-guide/pm/cpufreq.rst",
 			Form: "a governor such as performance, schedutil, powersave", Remedies: []string{"performance"}, canon: word,
-		}, frequency("scaling_governor", "governor", "scaling_available_governors")),
-		single(Definition{
+		}, frequency("scaling_governor", "governor")), "scaling_available_governors"),
+		listed(single(Definition{
 			Scope: CPU, Name: "energy-preference", Doc: "hint to the CPU's own choice of frequency, from performance to power", Source: "Documentation/admin-guide/pm/intel_pstate.rst",
 			Form: "performance, balance_performance, balance_power, power or default", Remedies: []string{"performance"}, canon: word,
-		}, frequency("energy_performance_preference", "energy-preference", "energy_performance_available_preferences")),
+		}, frequency("energy_performance_preference", "energy-preference")), "energy_performance_available_preferences"),
 		{
 			Scope: CPU, Name: "idle-latency", Doc: "deepest idle states that may be used, by the microseconds that waking up from them takes", Source: "Documentation/admin-guide/pm/cpuidle.rst",
 			Form: "any, or microseconds", Remedies: []string{"10", "1"}, canon: idleForm, read: readIdle, resolve: resolveIdle,
@@ -36,7 +36,7 @@ func cpuCatalogue() []*Definition {
 
 // frequency is a file of a CPU's frequency policy. CPUs can share one: it is refused
 // unless all of them were handed over.
-func frequency(file, name, choices string) func(m *Machine, cpu string) (knob.Knob, error) {
+func frequency(file, name string) func(m *Machine, cpu string) (knob.Knob, error) {
 	return func(m *Machine, cpu string) (knob.Knob, error) {
 		dir := filepath.Join(m.Root.CPUDir(), cpu, "cpufreq")
 		b, err := os.ReadFile(filepath.Join(dir, "affected_cpus"))
@@ -59,23 +59,22 @@ func frequency(file, name, choices string) func(m *Machine, cpu string) (knob.Kn
 			return nil, fmt.Errorf("%w: %s of %s: shares its frequency with CPU %v, which was not handed over; widen --cpus", host.ErrInput, name, cpu, out)
 		}
 		path := cpuDir + cpu + "/cpufreq/" + file
-		allowed, _ := os.ReadFile(filepath.Join(dir, choices))
-		return chosen{knob.As(knob.File(m.Root, path, name, ""), name, cpu, "cpufreq "+file), strings.Fields(string(allowed))}, nil
+		return knob.As(knob.File(m.Root, path, name, ""), name, cpu, "cpufreq "+file), nil
 	}
 }
 
-// chosen is a knob whose values the kernel lists.
-type chosen struct {
-	knob.Knob
-	from []string
-}
-
-func (c chosen) Canonical(v string) (string, error) {
-	v, err := c.Knob.Canonical(v)
-	if err == nil && len(c.from) > 0 && !slices.Contains(c.from, v) {
-		err = fmt.Errorf("%q is none that this CPU has: %s", v, strings.Join(c.from, ", "))
+// listed refuses values that are not among those that the kernel lists in a file.
+func listed(d *Definition, choices string) *Definition {
+	resolve := d.resolve
+	d.resolve = func(m *Machine, cpu, value string) ([]knob.Setting, error) {
+		ss, err := resolve(m, cpu, value)
+		b, _ := os.ReadFile(filepath.Join(m.Root.CPUDir(), cpu, "cpufreq", choices))
+		if have := strings.Fields(string(b)); err == nil && len(have) > 0 && !slices.Contains(have, value) {
+			return nil, &host.NotSupportedError{What: d.Name + " " + value + " of " + cpu, Reason: "the driver has none of that name", Mend: "choose from " + strings.Join(have, ", ")}
+		}
+		return ss, err
 	}
-	return v, err
+	return d
 }
 
 const anyIdle = "any"

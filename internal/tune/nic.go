@@ -3,7 +3,6 @@ package tune
 import (
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/stackmeter/stackmeter/internal/host"
 	"github.com/stackmeter/stackmeter/internal/knob"
@@ -94,10 +93,10 @@ func nicCatalogue() []*Definition {
 		}, func(m *Machine, nic string) (knob.Knob, error) { return knob.NICNumber(m.Root, nic, f.file), nil }))
 	}
 	out = append(out,
-		unlessByHand(Definition{
+		single(Definition{
 			Scope: NIC, Name: "qdisc", Doc: "root queueing discipline, with the kernel's default parameters", Source: "Documentation/admin-guide/sysctl/net.rst",
 			Form: "default, or a kind such as fq, fq_codel, pfifo", Remedies: []string{"fq"}, canon: word,
-		}),
+		}, func(_ *Machine, nic string) (knob.Knob, error) { return knob.Qdisc(nic), nil }),
 		mapped(Definition{
 			Scope: NIC, Name: "threaded-napi", Doc: "receive work runs in kernel threads, which the scheduler can place, not in softirq", Source: sourceNAPI,
 			Form: "on or off", Remedies: []string{"on"}, canon: onOff,
@@ -118,22 +117,4 @@ func bounded(d *Definition) *Definition {
 		return resolve(m, nic, value)
 	}
 	return d
-}
-
-// unlessByHand makes the setting of the qdisc, which knob refuses to replace where somebody else
-// made it: that is told before anything is changed.
-func unlessByHand(d Definition) *Definition {
-	def := single(d, func(_ *Machine, nic string) (knob.Knob, error) { return knob.Qdisc(nic), nil })
-	resolve := def.resolve
-	def.resolve = func(m *Machine, nic, value string) ([]knob.Setting, error) {
-		now, err := def.read(m, nic)
-		if kind, foreign := strings.CutSuffix(now, " by hand"); err == nil && foreign {
-			return nil, &host.NotSupportedError{
-				What: "replace the qdisc " + kind + " of " + nic, Reason: "somebody made it by hand, and its parameters could not be put back",
-				Mend: "remove it first: tc qdisc del dev " + nic + " root",
-			}
-		}
-		return resolve(m, nic, value)
-	}
-	return def
 }

@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackmeter/stackmeter/internal/host"
+	"github.com/stackmeter/stackmeter/internal/knob"
+)
+
+func newTuneRestore() *cobra.Command {
+	var last, asJSON bool
+	c := &cobra.Command{
+		Use:   "restore",
+		Short: "Put back what tune set",
+		Long: `Put back what ` + "`tune set` and `tune apply`" + ` set, latest first: each value that is still
+as it was set gets the one of before. One that somebody has changed since is left as it is, and told.`,
+		Example: "  stackmeter tune restore\n  stackmeter tune restore --last",
+		Args:    argCheck(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			before, err := recoverNow(c.Context())
+			if !asJSON {
+				tellRecovery(c.ErrOrStderr(), before)
+			}
+			if err != nil {
+				return err
+			}
+			r, err := restoreKept(c.Context(), c, last)
+			if asJSON {
+				return errors.Join(err, writeJSON(c.OutOrStdout(), r))
+			}
+			out := c.OutOrStdout()
+			for _, x := range r.Restored {
+				fmt.Fprintf(out, "%s of %s: %s -> %s\n", x.Name, x.Target, shown(x.New), shown(x.Old))
+			}
+			for _, x := range r.Foreign {
+				fmt.Fprintf(out, "left as it is, somebody changed it since: %s of %s (was %s)\n", x.Name, x.Target, shown(x.Old))
+			}
+			for _, x := range r.Gone {
+				fmt.Fprintf(out, "gone: %s of %s\n", x.Name, x.Target)
+			}
+			if len(r.Restored)+len(r.Foreign)+len(r.Gone)+len(r.Failed) == 0 {
+				fmt.Fprintln(out, "nothing to put back")
+			}
+			return err
+		},
+	}
+	c.Flags().BoolVar(&last, "last", false, "only what the last set or apply did")
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+// restoreKept undoes kept journals, latest first.
+func restoreKept(ctx context.Context, c *cobra.Command, last bool) (knob.Report, error) {
+	var sum knob.Report
+	root := host.Live()
+	dir, err := knob.Dir(root)
+	if err != nil {
+		return sum, usage(err)
+	}
+	release, err := knob.Exclusive(ctx, dir, func(pid int) {
+		fmt.Fprintf(c.ErrOrStderr(), "waiting for process %d, which measures or changes settings\n", pid)
+	})
+	if err != nil {
+		return sum, err
+	}
+	defer release()
+	all, err := knob.KeptIn(dir)
+	if last && len(all) > 1 {
+		all = all[len(all)-1:]
+	}
+	var errs []error
+	for n := len(all) - 1; n >= 0 && ctx.Err() == nil; n-- {
+		r, err := knob.Undo(root, all[n])
+		sum.Restored = append(sum.Restored, r.Restored...)
+		sum.Foreign = append(sum.Foreign, r.Foreign...)
+		sum.Gone = append(sum.Gone, r.Gone...)
+		sum.Failed = append(sum.Failed, r.Failed...)
+		sum.Notes = append(sum.Notes, r.Notes...)
+		errs = append(errs, err)
+	}
+	if err := errors.Join(append(errs, err, sum.Err(), ctx.Err())...); err != nil {
+		return sum, &exitError{exitNotRestored, fmt.Errorf("settings are NOT put back:\n%w", err)}
+	}
+	return sum, nil
+}
