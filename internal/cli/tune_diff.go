@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackmeter/stackmeter/internal/host"
 	"github.com/stackmeter/stackmeter/internal/tune"
 )
 
@@ -111,8 +112,16 @@ stands for, is left out and told. An existing file is not overwritten.`,
 			} else {
 				err = writeNew(output, text)
 			}
+			lacking := 0
 			for _, r := range left {
-				fmt.Fprintln(c.ErrOrStderr(), "left out:", r.Err)
+				if host.IsNotSupported(r.Err) {
+					lacking++
+					continue
+				}
+				fmt.Fprintf(c.ErrOrStderr(), "left out: %s of %s: %v\n", r.Name, r.Target, r.Err)
+			}
+			if lacking > 0 {
+				fmt.Fprintf(c.ErrOrStderr(), "left out: %d that this machine can't have; `stackmeter tune show --all` tells why\n", lacking)
 			}
 			return err
 		},

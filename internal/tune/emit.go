@@ -12,7 +12,7 @@ import (
 // step is the shell commands of one wanted value.
 type step struct {
 	Want
-	set, back []string // back gives it the value that was in force
+	set, back []string // back gives it the value that is in force now; none where that is the one wanted
 }
 
 // steps resolves a plan to commands. Where queues or threads are made by the plan itself the commands
@@ -36,8 +36,10 @@ func steps(plan []Want) ([]step, error) {
 		if st.set, err = s.Item.commands(want); err != nil {
 			return nil, err
 		}
-		if st.back, err = s.Item.commands(now); err != nil {
-			return nil, err
+		if s.Differs() {
+			if st.back, err = s.Item.commands(now); err != nil {
+				return nil, err
+			}
 		}
 		out = append(out, st)
 	}
@@ -129,22 +131,29 @@ func unitName(s string) string {
 }
 
 // Tuned is a profile of tuned: the text of its tuned.conf, and of the script beside it that
-// does what tuned's own plugins can't. script is empty where there is no need of it.
+// does what tuned's plugins sysctl and sysfs can't. script is empty where there is no need of it.
 func Tuned(name string, plan []Want) (conf, script string, err error) {
 	all, err := steps(plan)
 	if err != nil {
 		return "", "", err
 	}
 	var sysctls, sysfs, start, stop []string
+	scripted := false
 	for _, s := range all {
-		switch path := filesOf(s.Want); {
-		case s.Item.Scope == Host:
+		if s.Item.Scope == Host {
 			sysctls = append(sysctls, s.Item.Name+"="+s.Value)
-		case path != nil:
-			sysfs = append(sysfs, path...)
-		default:
-			start, stop = append(start, s.set...), append(slices.Clone(s.back), stop...)
+			continue
 		}
+		files := filesOf(s.Want)
+		scripted = scripted || files == nil
+		sysfs = append(sysfs, files...)
+		start, stop = append(start, s.set...), append(slices.Clone(s.back), stop...)
+	}
+	// tuned's plugins run in an order of their own: where one setting needs the script, all go there.
+	if scripted {
+		sysfs = nil
+	} else {
+		start = nil
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "[main]\nsummary=Profile of settings %s%s\n", comment(name), of(plan))
@@ -157,7 +166,7 @@ func Tuned(name string, plan []Want) (conf, script string, err error) {
 	section("sysfs", sysfs)
 	if len(start) > 0 {
 		section("script", []string{"script=${i:PROFILE_DIR}/script.sh"})
-		script = fmt.Sprintf("#!/bin/sh\nset -eu\ncase $1 in\nstart)\n%s\n;;\nstop)\n%s\n;;\nesac\n", strings.Join(start, "\n"), strings.Join(stop, "\n"))
+		script = fmt.Sprintf("#!/bin/sh\nset -eu\ncase $1 in\nstart)\n%s\n;;\nstop)\n%s\n;;\nesac\n", strings.Join(start, "\n"), strings.Join(append(stop, ":"), "\n"))
 	}
 	return b.String(), script, nil
 }
