@@ -210,6 +210,9 @@ func (b *Bench) specs(c Config, t Timing, cpus []int) (server, client load.Spec)
 	}
 	client = server
 	client.Role = load.Client
+	if c.Engine == load.Ustack {
+		b.onStack(c, &server, &client)
+	}
 	for nic, l := range b.Links[:c.NICs] {
 		for range c.FlowsPerNIC {
 			f := load.FlowSpec{
@@ -219,6 +222,9 @@ func (b *Bench) specs(c Config, t Timing, cpus []int) (server, client load.Spec)
 			}
 			if c.Receive == ReceiveMessage {
 				f.LowWaterBytes = c.MessageBytes
+			}
+			if server.Stack != nil {
+				f.Local = netip.AddrPortFrom(l.Server.Stack().Addr(), 0)
 			}
 			server.Flows = append(server.Flows, f)
 			f.Local = netip.AddrPort{}

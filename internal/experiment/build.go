@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/stackmeter/stackmeter/internal/agent"
+	"github.com/stackmeter/stackmeter/internal/load"
 	"github.com/stackmeter/stackmeter/internal/rig"
 	"github.com/stackmeter/stackmeter/internal/trial"
 )
@@ -121,6 +122,9 @@ func (b *Bench) unfit(c Config, lost map[string]agent.Limit) string {
 	}
 	if l, ok := lost["irq-affinity"]; ok && c.Affinity.PinsIRQ() {
 		return l.Why
+	}
+	if c.Engine == load.Ustack && !b.OneMachine() {
+		return "the engine ustack takes an address of its own on the NIC, which this study chooses on its own rig alone: use `stackmeter run --engine ustack --stack-address`"
 	}
 	if c.TSO && !b.OneMachine() {
 		return "TSO of the client's NICs is the peer's to set: leave the factor out"

@@ -87,6 +87,8 @@ type Config struct {
 	TSO          bool // TSO and GSO on the client's NICs
 	Engine       string
 	Receive      Receive
+	StackDevice  string            // of engine "ustack"; empty: packet
+	Techniques   map[string]string // of engine "ustack", by name; what is not named is as the stack has it
 }
 
 // defaultLevels are the paper's workload on today's rig: 64 KiB socket buffers,
@@ -107,7 +109,7 @@ type Factor struct {
 
 // Factors are all factors, in the order in which help lists them.
 func Factors() []Factor {
-	return []Factor{
+	return append([]Factor{
 		{"nics", "number of NICs, each with its own server process", count(func(c *Config) *int { return &c.NICs }, 1, rig.MaxNICs)},
 		{"cpus", "number of CPUs in use (1P, 2P, 4P, ...)", count(func(c *Config) *int { return &c.CPUs }, 1, 4096)},
 		{"message_size", "application message in bytes (1024, 8KiB, ...)", size(func(c *Config) *int { return &c.MessageBytes }, 1, load.MaxMessageBytes)},
@@ -130,8 +132,11 @@ func Factors() []Factor {
 			"receive", "message (a receive call waits for a whole message) or any (it returns whatever has arrived, as netperf's)",
 			choice(func(c *Config) *Receive { return &c.Receive }, ReceiveMessage, ReceiveAny),
 		},
-		{"engine", "kernel (sockets) or null (no socket: the tool's own ceiling)", word(func(c *Config) *string { return &c.Engine })},
-	}
+		{
+			"engine", "kernel (sockets), ustack (the server's end is a stack of our own) or null (no socket: the tool's own ceiling)",
+			word(func(c *Config) *string { return &c.Engine }),
+		},
+	}, stackFactors()...)
 }
 
 // FindFactor returns the factor of that name.

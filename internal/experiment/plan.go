@@ -246,5 +246,8 @@ func (p *Plan) feasible(cell Levels) error {
 	if _, ok := engines.All()[c.Engine]; !ok {
 		return fmt.Errorf("engine %q: unknown", c.Engine)
 	}
+	if c.Engine != load.Ustack && (c.StackDevice != "" || len(c.Techniques) > 0) {
+		return fmt.Errorf("engine %q: %s factors are for the engine %q alone", c.Engine, StackPrefix, load.Ustack)
+	}
 	return nil
 }

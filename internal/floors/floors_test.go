@@ -71,6 +71,7 @@ var rank = map[string]int{
 	"internal/experiment": 310,
 	"internal/study":      320,
 	"internal/copylab":    330,
+	"internal/stacklab":   330,
 	"meter":               340,
 	// F4 tell
 	"internal/result":    400,

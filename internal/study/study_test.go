@@ -146,6 +146,9 @@ func TestPlanFormatNamesEveryFactor(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range experiment.Factors() {
+		if strings.HasPrefix(f.Name, experiment.StackPrefix) && f.Name != "stack_device" {
+			continue // one row stands for all techniques
+		}
 		if !strings.Contains(string(doc), "| `"+f.Name+"` |") {
 			t.Errorf("doc/plan-format.md has no row for the factor %s", f.Name)
 		}

@@ -1,0 +1,187 @@
+package stacklab
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/stackmeter/stackmeter/internal/cycles"
+	"github.com/stackmeter/stackmeter/memcopy"
+	"github.com/stackmeter/stackmeter/ustack"
+)
+
+// SegmentBytes is the payload of a full segment at MTU 1500 with timestamps: what Table 6
+// of the paper is about.
+const SegmentBytes = 1448
+
+// CopyCost is what the copy of one segment of [SegmentBytes] costs inside the receive path.
+type CopyCost struct {
+	Routine string `json:"routine"` // of package memcopy; "auto": what the stack chooses itself
+	Aligned bool   `json:"aligned"` // the receive buffer was, as the technique has it
+	// SourceOffset is where the payload begins from a multiple of 64 bytes, and
+	// DestinationOffset where the reader's bytes do, in most samples.
+	SourceOffset      int `json:"source_offset_bytes"`
+	DestinationOffset int `json:"destination_offset_bytes"`
+	Samples           int `json:"samples"`
+	// Core cycles, without the timer's own. Mean leaves the slowest hundredth out, into
+	// which interrupts fall.
+	P10         float64 `json:"p10_cycles"`
+	P50         float64 `json:"p50_cycles"`
+	P90         float64 `json:"p90_cycles"`
+	Mean        float64 `json:"mean_cycles"`
+	Nanoseconds float64 `json:"p50_nanoseconds"`
+
+	ticks []uint32
+	src   [64]int
+	dst   [64]int
+}
+
+// Table6 is the paper's, in cycles of a 700 MHz Pentium III: MOVSD without and with
+// alignment, and the integer copy without.
+var Table6 = []struct {
+	Routine string
+	Aligned bool
+	Cycles  float64
+}{{"rep-movsl", false, 7000}, {"rep-movsl", true, 3000}, {"int32", false, 4000}}
+
+// routines are what Table 6's counterpart compares: the paper's two, what the runtime
+// does, and the best there is.
+var routines = []string{"rep-movsl", "int32", "rep-movsb", "memmove", "sse2", "avx2", "avx512", "auto"}
+
+// sampleEvery is the share of copies that is timed.
+const sampleEvery = 8
+
+// maxSamples bounds those of one run.
+const maxSamples = 1 << 15
+
+// techniqueAlign is the switch for the alignment of receive buffers.
+const techniqueAlign = "align"
+
+func (l *lab) copyCases() []oneCase {
+	var known []string
+	for _, t := range ustack.TechniqueNames() {
+		known = append(known, t.Name)
+	}
+	rounds := 3
+	if l.cfg.Quick {
+		rounds = 1
+	}
+	var out []oneCase
+	for round := range rounds {
+		for _, name := range routines {
+			if r, ok := memcopy.Lookup(name); name != "auto" && (!ok || r.Check() != nil) {
+				continue
+			}
+			for _, aligned := range []bool{false, true} {
+				if aligned && !slices.Contains(known, techniqueAlign) {
+					continue
+				}
+				if round == 0 {
+					l.report.Copies = append(l.report.Copies, CopyCost{Routine: name, Aligned: aligned})
+				}
+				at := slices.IndexFunc(l.report.Copies, func(c CopyCost) bool { return c.Routine == name && c.Aligned == aligned })
+				out = append(out, oneCase{
+					what: fmt.Sprintf("copies by %s, %s", name, AlignedName(aligned)),
+					run:  func(ctx context.Context) error { return l.copies(ctx, at) },
+				})
+			}
+		}
+	}
+	return out
+}
+
+// AlignedName is the state of the receive buffer in words.
+func AlignedName(aligned bool) string {
+	if aligned {
+		return "aligned"
+	}
+	return "not aligned"
+}
+
+// copies times copies of one stream.
+func (l *lab) copies(ctx context.Context, at int) error {
+	c := &l.report.Copies[at]
+	var t ustack.Techniques
+	if err := t.Set("copy", c.Routine); err != nil {
+		return err
+	}
+	if c.Aligned {
+		if err := t.Set(techniqueAlign, "on"); err != nil {
+			return err
+		}
+	}
+	s := &sampler{clock: l.report.Clock, ticks: make([]uint32, 0, maxSamples)}
+	stream, err := l.start(ctx, 1500, t, s.around)
+	if err != nil {
+		return err
+	}
+	if err := l.measure(ctx, func() { l.ratios = append(l.ratios, cycles.CoreRatio()) }); err != nil {
+		_ = stream.stop()
+		return err
+	}
+	if err := stream.stop(); err != nil {
+		return err
+	}
+	c.ticks = append(c.ticks, s.ticks...)
+	for i := range s.src {
+		c.src[i] += s.src[i]
+		c.dst[i] += s.dst[i]
+	}
+	return nil
+}
+
+// sampler times one copy of a segment in a few. It serves one reader.
+type sampler struct {
+	clock    cycles.Clock
+	n        int
+	ticks    []uint32
+	src, dst [64]int
+}
+
+func (s *sampler) around(plain func(dst, src []byte) int) func(dst, src []byte) int {
+	return func(dst, src []byte) int {
+		s.n++
+		if s.n%sampleEvery != 0 || len(src) != SegmentBytes || len(dst) < SegmentBytes || len(s.ticks) == cap(s.ticks) {
+			return plain(dst, src)
+		}
+		begin := cycles.Start()
+		n := plain(dst, src)
+		spent := cycles.Stop() - begin
+		s.ticks = append(s.ticks, uint32(min(max(spent, s.clock.Overhead)-s.clock.Overhead, 1<<32-1)))
+		s.src[lineOffset(src)]++
+		s.dst[lineOffset(dst)]++
+		return n
+	}
+}
+
+// finishCopies makes figures of samples.
+func (l *lab) finishCopies() {
+	r := l.report
+	slices.Sort(l.ratios)
+	r.CoreCyclesPerTick = l.ratios[len(l.ratios)/2]
+	perTick := r.CoreCyclesPerTick
+	if perTick == 0 {
+		perTick = 1
+	}
+	for i := range r.Copies {
+		c := &r.Copies[i]
+		slices.Sort(c.ticks)
+		if c.Samples = len(c.ticks); c.Samples == 0 {
+			l.warn("no-samples", "no whole segment was copied at once by %s, %s", c.Routine, AlignedName(c.Aligned))
+			continue
+		}
+		at := func(share float64) float64 { return perTick * float64(c.ticks[int(share*float64(c.Samples-1))]) }
+		c.P10, c.P50, c.P90 = at(0.1), at(0.5), at(0.9)
+		c.Nanoseconds = 1e9 * r.Clock.Seconds(c.P50/perTick)
+		fast := c.ticks[:max(1, c.Samples*99/100)]
+		for _, t := range fast {
+			c.Mean += perTick * float64(t) / float64(len(fast))
+		}
+		c.SourceOffset, c.DestinationOffset = mostCommon(c.src[:]), mostCommon(c.dst[:])
+	}
+	r.Copies = slices.DeleteFunc(r.Copies, func(c CopyCost) bool { return c.Samples == 0 })
+}
+
+func mostCommon(counts []int) int {
+	return slices.Index(counts, slices.Max(counts))
+}
