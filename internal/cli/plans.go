@@ -78,6 +78,9 @@ func (s *studyRun) dryRun(w io.Writer) error {
 		fmt.Fprintln(w, "note:", n)
 	}
 	fmt.Fprintf(w, "\n%d trials, %d replicates, window %v after %v of ramp-up; about %s\n", len(schedule), s.plan.Replicates, s.plan.Timing.Window, s.plan.Timing.RampUp, tui.Short(s.plan.Estimate(len(schedule))))
+	if s.plan.InsideStack {
+		fmt.Fprintf(w, "then a look inside the stack (copies, calls, allocations), %s\n", insideTime)
+	}
 	fmt.Fprintf(w, "seed %d\n\nsettings that would be touched, and put back:\n", s.seed)
 	for _, k := range s.knobs() {
 		fmt.Fprintln(w, "  "+k)

@@ -272,6 +272,9 @@ func (s *studyRun) run(ctx context.Context) error {
 	if s.writer == nil { // nothing was begun
 		return errors.Join(restoreErr, measureErr)
 	}
+	if measureErr == nil && restoreErr == nil {
+		measureErr = s.lookInside(ctx)
+	}
 	if ctx.Err() != nil && restoreErr == nil {
 		measureErr = &exitError{exitFailed, fmt.Errorf("interrupted; settings are as before; go on with: stackmeter study --resume %s", s.writer.Path())}
 	}

@@ -37,6 +37,11 @@ func tellResult(w io.Writer, dir string, asJSON bool) error {
 	if err := tellProfiles(w, d); err != nil {
 		return err
 	}
+	if r, err := report.ReadStack(dir); err == nil {
+		if err := report.StackText(w, r, textOptions(w)); err != nil {
+			return err
+		}
+	}
 	if r, err := report.ReadCopy(dir); err == nil {
 		fmt.Fprintln(w)
 		if err := copylab.WriteSummary(w, r); err != nil {

@@ -26,8 +26,11 @@ type Plan struct {
 	StrangerLimit float64 `json:"stranger_limit"`
 	// Profile is for how long each trial is profiled after its window, all passes together; 0:
 	// not at all.
-	Profile     time.Duration `json:"profile_nanoseconds,omitempty"`
-	Experiments []Experiment  `json:"experiments"`
+	Profile time.Duration `json:"profile_nanoseconds,omitempty"`
+	// InsideStack asks for a look into a running stack of package ustack after the trials, see
+	// package stacklab.
+	InsideStack bool         `json:"inside_stack,omitempty"`
+	Experiments []Experiment `json:"experiments"`
 }
 
 // Timing is the course of one trial.

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"html/template"
 	"math"
 	"strings"
@@ -39,7 +40,8 @@ type chart struct {
 	Bars         bool // else lines with markers
 	IdealLegend  bool
 	PaperLegend  bool
-	colorPerMark bool // one series whose bars are the cases
+	colorPerMark bool   // one series whose bars are the cases
+	whiskers     string // what the error bars are; empty: 95 % intervals
 }
 
 // catBreak parts the levels in the name of a cell.
@@ -235,7 +237,7 @@ func (c *chart) Legend() []key {
 	if c.PaperLegend {
 		out = append(out, key{"the paper, 2002", swatch(func(s *svg) { s.symbol(3, 11, 6, 4, "paper", "") })})
 	}
-	return append(out, key{"95 % interval", swatch(func(s *svg) { s.path("M11 1V11M8 1h6M8 11h6", "error", "") })})
+	return append(out, key{cmp.Or(c.whiskers, "95 % interval"), swatch(func(s *svg) { s.path("M11 1V11M8 1h6M8 11h6", "error", "") })})
 }
 
 // palette is how many colours the style defines.

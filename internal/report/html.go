@@ -40,6 +40,7 @@ type page struct {
 	Warnings     []analysis.Warning
 	Sections     []section
 	Copy         template.HTML // the copy laboratory's section, or empty
+	Stack        template.HTML // a look into a running stack, or empty
 	Profiles     template.HTML // what affinity changed in the profiles of the trials, or empty
 	Study        []fact
 	Hosts        []hostSection
@@ -98,6 +99,9 @@ func HTML(w io.Writer, d *result.Dir) error {
 	}
 	var err error
 	if p.Copy, err = copySectionOf(d.Path); err != nil {
+		return err
+	}
+	if p.Stack, err = stackSection(d.Path); err != nil {
 		return err
 	}
 	if p.Profiles, err = profileSections(d); err != nil {

@@ -10,13 +10,16 @@ package report
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 
 	"github.com/stackmeter/stackmeter/internal/analysis"
 	"github.com/stackmeter/stackmeter/internal/result"
+	"github.com/stackmeter/stackmeter/internal/stacklab"
 	"github.com/stackmeter/stackmeter/internal/trial"
 	"github.com/stackmeter/stackmeter/internal/unit"
 )
@@ -28,16 +31,23 @@ func Analyze(d *result.Dir) *analysis.Report {
 	})
 }
 
-// JSON writes manifest, hosts and analysis as one indented object.
+// JSON writes manifest, hosts, analysis, and what stack.json holds, as one indented object.
 func JSON(w io.Writer, d *result.Dir) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
+	var inside *stacklab.Report
+	if r, err := ReadStack(d.Path); err == nil {
+		inside = &r
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	return enc.Encode(struct {
 		Manifest result.Manifest  `json:"manifest"`
 		Hosts    result.Hosts     `json:"hosts,omitempty"`
 		Analysis *analysis.Report `json:"analysis"`
+		Inside   *stacklab.Report `json:"inside_stack,omitempty"`
 		Notes    []trial.Warning  `json:"notes,omitempty"`
-	}{d.Manifest, d.Hosts, Analyze(d), d.Notes})
+	}{d.Manifest, d.Hosts, Analyze(d), inside, d.Notes})
 }
 
 // progress counts the trials of a result.

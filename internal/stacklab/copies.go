@@ -24,12 +24,13 @@ type CopyCost struct {
 	DestinationOffset int `json:"destination_offset_bytes"`
 	Samples           int `json:"samples"`
 	// Core cycles, without the timer's own. Mean leaves the slowest hundredth out, into
-	// which interrupts fall.
+	// which interrupts fall. Where the counter advances in large steps (Clock) single
+	// readings fall on them, and the mean alone is finer.
 	P10         float64 `json:"p10_cycles"`
 	P50         float64 `json:"p50_cycles"`
 	P90         float64 `json:"p90_cycles"`
 	Mean        float64 `json:"mean_cycles"`
-	Nanoseconds float64 `json:"p50_nanoseconds"`
+	Nanoseconds float64 `json:"mean_nanoseconds"`
 
 	ticks []uint32
 	src   [64]int
@@ -46,7 +47,7 @@ var Table6 = []struct {
 
 // routines are what Table 6's counterpart compares: the paper's two, what the runtime
 // does, and the best there is.
-var routines = []string{"rep-movsl", "int32", "rep-movsb", "memmove", "sse2", "avx2", "avx512", "auto"}
+var routines = []string{"rep-movsl", "int32", "rep-movsb", "memmove", "avx512", "auto"}
 
 // sampleEvery is the share of copies that is timed.
 const sampleEvery = 8
@@ -110,12 +111,12 @@ func (l *lab) copies(ctx context.Context, at int) error {
 			return err
 		}
 	}
-	s := &sampler{clock: l.report.Clock, ticks: make([]uint32, 0, maxSamples)}
+	s := &sampler{ticks: make([]uint32, 0, maxSamples)}
 	stream, err := l.start(ctx, 1500, t, s.around)
 	if err != nil {
 		return err
 	}
-	if err := l.measure(ctx, func() { l.ratios = append(l.ratios, cycles.CoreRatio()) }); err != nil {
+	if err := l.measure(ctx, stream, func() { l.ratios = append(l.ratios, cycles.CoreRatio()) }); err != nil {
 		_ = stream.stop()
 		return err
 	}
@@ -132,7 +133,6 @@ func (l *lab) copies(ctx context.Context, at int) error {
 
 // sampler times one copy of a segment in a few. It serves one reader.
 type sampler struct {
-	clock    cycles.Clock
 	n        int
 	ticks    []uint32
 	src, dst [64]int
@@ -147,11 +147,33 @@ func (s *sampler) around(plain func(dst, src []byte) int) func(dst, src []byte) 
 		begin := cycles.Start()
 		n := plain(dst, src)
 		spent := cycles.Stop() - begin
-		s.ticks = append(s.ticks, uint32(min(max(spent, s.clock.Overhead)-s.clock.Overhead, 1<<32-1)))
+		s.ticks = append(s.ticks, uint32(min(spent, 1<<32-1)))
 		s.src[lineOffset(src)]++
 		s.dst[lineOffset(dst)]++
 		return n
 	}
+}
+
+// timerCost is what the timer itself takes, in ticks: the mean of empty pairs of readings
+// without the slowest hundredth, as the counter's steps are larger than it may be.
+func timerCost() float64 {
+	pairs := make([]uint32, 4096)
+	for i := range pairs {
+		begin := cycles.Start()
+		pairs[i] = uint32(cycles.Stop() - begin)
+	}
+	slices.Sort(pairs)
+	return trimmedMean(pairs)
+}
+
+// trimmedMean is the mean of what is sorted, without the largest hundredth.
+func trimmedMean(sorted []uint32) float64 {
+	sum := 0.0
+	kept := sorted[:max(1, len(sorted)*99/100)]
+	for _, t := range kept {
+		sum += float64(t)
+	}
+	return sum / float64(len(kept))
 }
 
 // finishCopies makes figures of samples.
@@ -170,13 +192,11 @@ func (l *lab) finishCopies() {
 			l.warn("no-samples", "no whole segment was copied at once by %s, %s", c.Routine, AlignedName(c.Aligned))
 			continue
 		}
-		at := func(share float64) float64 { return perTick * float64(c.ticks[int(share*float64(c.Samples-1))]) }
+		cost := func(ticks float64) float64 { return perTick * max(0, ticks-r.TimerTicks) }
+		at := func(share float64) float64 { return cost(float64(c.ticks[int(share*float64(c.Samples-1))])) }
 		c.P10, c.P50, c.P90 = at(0.1), at(0.5), at(0.9)
-		c.Nanoseconds = 1e9 * r.Clock.Seconds(c.P50/perTick)
-		fast := c.ticks[:max(1, c.Samples*99/100)]
-		for _, t := range fast {
-			c.Mean += perTick * float64(t) / float64(len(fast))
-		}
+		c.Mean = cost(trimmedMean(c.ticks))
+		c.Nanoseconds = 1e9 * r.Clock.Seconds(c.Mean/perTick)
 		c.SourceOffset, c.DestinationOffset = mostCommon(c.src[:]), mostCommon(c.dst[:])
 	}
 	r.Copies = slices.DeleteFunc(r.Copies, func(c CopyCost) bool { return c.Samples == 0 })

@@ -2,6 +2,7 @@ package stacklab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/metrics"
 	"strconv"
@@ -34,6 +35,9 @@ type Passage struct {
 	GoAllocs     uint64 `json:"go_allocs"`     // objects that this process allocated, for anything
 	GoBytes      uint64 `json:"go_alloc_bytes"`
 }
+
+// receivedFrames is the stack's counter of frames from the device.
+const receivedFrames = "IpInReceives"
 
 // bufferWays are the levels of the technique, as the paper has them first.
 var bufferWays = []string{"single", "bulk", "recycled"}
@@ -76,7 +80,7 @@ func (l *lab) layers(ctx context.Context, p Passage) error {
 		return err
 	}
 	var edges []edge
-	err = l.measure(ctx, func() {
+	err = l.measure(ctx, s, func() {
 		metrics.Read(allocations)
 		edges = append(edges, edge{
 			counters: s.stack.Counters(), reads: s.reads.Load(), at: time.Now(),
@@ -93,12 +97,12 @@ func (l *lab) layers(ctx context.Context, p Passage) error {
 	a, b := edges[0], edges[1]
 	d := func(name string) uint64 { return b.counters[name] - a.counters[name] }
 	p.Seconds = b.at.Sub(a.at).Seconds()
-	p.Frames, p.ReceiveCalls, p.Sleeps = d("IpInReceives"), d("UstackReceiveCalls"), d("UstackSleeps")
+	p.Frames, p.ReceiveCalls, p.Sleeps = d(receivedFrames), d("UstackReceiveCalls"), d("UstackSleeps")
 	p.TCPCalls, p.Deliveries, p.Wakeups, p.Acks = d("UstackTCPCalls"), d("UstackDeliveries"), d("UstackWakeups"), d("TcpOutSegs")
 	p.FrameTakes, p.FramesTaken, p.FrameAllocs, p.FrameReturns = d("UstackFrameTakes"), d("UstackFrames"), d("UstackFrameAllocs"), d("UstackFrameReturns")
 	p.Reads, p.GoAllocs, p.GoBytes = b.reads-a.reads, b.objects-a.objects, b.bytes-a.bytes
 	if p.Frames == 0 {
-		return fmt.Errorf("no frame arrived in the window: %w", s.failed)
+		return errors.New("the kernel's stream stood still: no frame arrived for seconds; see `dmesg`, and try again")
 	}
 	l.report.Layers = append(l.report.Layers, p)
 	return nil

@@ -42,6 +42,7 @@ type Report struct {
 	// CoreCyclesPerTick is the median of the samples taken between the copies; 0: not known,
 	// and all cycles are ticks.
 	CoreCyclesPerTick float64 `json:"core_cycles_per_tick"`
+	TimerTicks        float64 `json:"timer_ticks"` // what was taken off each reading
 
 	Copies   []CopyCost      `json:"copies"`
 	Layers   []Passage       `json:"layers"`
@@ -85,6 +86,7 @@ func Run(ctx context.Context, cfg Config, progress Progress) (r Report, err erro
 	if r.Clock, err = cycles.Calibrate(50 * time.Millisecond); err != nil {
 		return r, err
 	}
+	r.TimerTicks = timerCost()
 	before, err := sysx.Affinity(0)
 	if err != nil {
 		return r, err

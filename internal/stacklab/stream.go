@@ -26,12 +26,11 @@ const port = 7001
 
 // stream is one connection from the kernel to a stack made for it.
 type stream struct {
-	stack  *ustack.Stack
-	conn   net.Conn
-	fd     int // the kernel's end, blocking
-	reads  atomic.Uint64
-	failed error // of the reader
-	done   sync.WaitGroup
+	stack *ustack.Stack
+	conn  net.Conn
+	fd    int // the kernel's end, blocking
+	reads atomic.Uint64
+	done  sync.WaitGroup
 }
 
 // start makes a stack with the techniques and lets the kernel send to it.
@@ -102,7 +101,6 @@ func (s *stream) read() {
 	for {
 		n, err := s.conn.Read(b)
 		if err != nil {
-			s.failed = err
 			return
 		}
 		if n > 0 {
@@ -111,19 +109,40 @@ func (s *stream) read() {
 	}
 }
 
-// measure lets the stream run for a while and then takes f's difference over the window,
-// if there is an f.
-func (l *lab) measure(ctx context.Context, f func()) error {
+// enoughFrames is what a window must have seen; it is prolonged until it has, up to
+// longest times: a stream may stand still for a while after losses.
+const (
+	enoughFrames = 500
+	longest      = 40
+)
+
+// measure lets the stream run for a while, and calls edge at both edges of a window.
+func (l *lab) measure(ctx context.Context, s *stream, edge func()) error {
 	warm, window := l.spans()
-	for _, d := range []time.Duration{warm, window} {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(d):
-		}
-		f()
+	if err := wait(ctx, warm); err != nil {
+		return err
 	}
+	edge()
+	begin := s.stack.Counters()[receivedFrames]
+	for range longest {
+		if err := wait(ctx, window); err != nil {
+			return err
+		}
+		if s.stack.Counters()[receivedFrames]-begin >= enoughFrames {
+			break
+		}
+	}
+	edge()
 	return nil
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
 }
 
 // stop ends the stream and waits until nothing of it runs.

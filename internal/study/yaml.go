@@ -26,6 +26,7 @@ type file struct {
 	MaxAttempts   int              `yaml:"max_attempts"`
 	StrangerLimit string           `yaml:"stranger_limit"`
 	Profile       level            `yaml:"profile"`
+	InsideStack   bool             `yaml:"inside_stack"`
 	Experiments   []fileExperiment `yaml:"experiments"`
 }
 
@@ -83,7 +84,7 @@ func parse(data []byte, m Machine, o Overrides) (*experiment.Plan, []string, err
 	o.apply(&f)
 	p := &experiment.Plan{
 		Name: f.Name, Title: f.Title, Defaults: levels(f.Defaults),
-		Replicates: f.Replicates, MaxAttempts: f.MaxAttempts,
+		Replicates: f.Replicates, MaxAttempts: f.MaxAttempts, InsideStack: f.InsideStack,
 	}
 	for _, d := range []struct {
 		field, text string
