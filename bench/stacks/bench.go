@@ -73,7 +73,7 @@ func (b *bench) all(ctx context.Context, c contest) ([]sample, error) {
 // one is a run: two processes, their link, the ramp, the window.
 func (b *bench) one(ctx context.Context, c contest, e entry, round int) (s sample, err error) {
 	if c.kind == shards {
-		return b.twoShards(ctx, c, e)
+		return b.twoShards(ctx, c, e, round)
 	}
 	peerCPU, stackCPU := -1, -1
 	if b.pin {
@@ -94,10 +94,7 @@ func (b *bench) one(ctx context.Context, c contest, e entry, round int) (s sampl
 			return s, err
 		}
 	}
-	o := order{entry: e, Kind: c.kind, Flows: c.flows, MTU: c.mtu, Peer: peer.cmd.Process.Pid}
-	if b.profile != "" {
-		o.Profile = filepath.Join(b.profile, fmt.Sprintf("%s-%s-%s-%d.pprof", c.name, e.Stack, e.Device, round))
-	}
+	o := order{entry: e, Kind: c.kind, Flows: c.flows, MTU: c.mtu, Peer: peer.cmd.Process.Pid, Profile: b.profileOf(c, e, round)}
 	first, second := stack, peer
 	if c.kind == send || c.kind == crr {
 		// The peer listens; but on TUN only the stack's process makes the NIC, and its
@@ -114,6 +111,14 @@ func (b *bench) one(ctx context.Context, c contest, e entry, round int) (s sampl
 		return s, err
 	}
 	return b.watch(ctx, c, peer, stack)
+}
+
+// profileOf is the file for the profile of a run; "": none is wanted.
+func (b *bench) profileOf(c contest, e entry, round int) string {
+	if b.profile == "" {
+		return ""
+	}
+	return filepath.Join(b.profile, fmt.Sprintf("%s-%s-%s-%d.pprof", c.name, e.Stack, e.Device, round))
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -37,17 +37,16 @@ func stackMain() int {
 		if err := l.begin(); err != nil {
 			return nil, nil, err
 		}
-		done := func() {}
-		if o.Profile != "" {
-			if done, err = profile(o.Profile); err != nil {
-				return nil, nil, err
-			}
-		}
-		return l.counts, done, nil
+		done, err := profile(o.Profile)
+		return l.counts, done, err
 	})
 }
 
-func profile(path string) (func(), error) {
+// profile begins a CPU profile, unless path is empty.
+func profile(path string) (done func(), err error) {
+	if path == "" {
+		return func() {}, nil
+	}
 	f, err := os.Create(path)
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 // twoShards runs streams between two stacks of one process over the pipe device: with
 // one queue, so one shard each, on one CPU, or with two on two. The rate is what
 // scales; one shard each on two CPUs would already use both.
-func (b *bench) twoShards(ctx context.Context, c contest, e entry) (s sample, err error) {
+func (b *bench) twoShards(ctx context.Context, c contest, e entry, round int) (s sample, err error) {
 	on, procs := -1, "GOMAXPROCS=2"
 	if e.Device == "pipe1" {
 		on, procs = 1, "GOMAXPROCS=1"
@@ -25,7 +25,7 @@ func (b *bench) twoShards(ctx context.Context, c contest, e entry) (s sample, er
 		return s, err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
-	if err := p.tell(order{entry: e, Kind: c.kind, Flows: c.flows, MTU: c.mtu}); err != nil {
+	if err := p.tell(order{entry: e, Kind: c.kind, Flows: c.flows, MTU: c.mtu, Profile: b.profileOf(c, e, round)}); err != nil {
 		return s, err
 	}
 	if err := pause(ctx, b.ramp); err != nil {
@@ -38,7 +38,11 @@ func (b *bench) twoShards(ctx context.Context, c contest, e entry) (s sample, er
 func shardsMain() int {
 	return obey(func(o order) (func() counts, func(), error) {
 		l := &load{order: o}
-		return l.counts, func() {}, l.overPipe(runtime.GOMAXPROCS(0))
+		if err := l.overPipe(runtime.GOMAXPROCS(0)); err != nil {
+			return nil, nil, err
+		}
+		done, err := profile(o.Profile)
+		return l.counts, done, err
 	})
 }
 
