@@ -112,12 +112,23 @@ func (s *shard) processTouched(now int64) {
 	for i, c := range s.touched {
 		s.touched[i] = nil
 		s.arriveAll(c, now)
+		s.out.MayWait = s.yields()
 		s.finish(c, now)
 	}
 	s.touched = s.touched[:0]
 	clear(s.arrivals)
 	s.arrivals = s.arrivals[:0]
 	s.last = nil
+}
+
+// acknowledgeOwed sends the acknowledgements that have not left with something else since
+// the bunch before.
+func (s *shard) acknowledgeOwed(now int64) {
+	for i, c := range s.owing {
+		s.owing[i] = nil
+		s.finish(c, now)
+	}
+	s.owing = s.owing[:0]
 }
 
 // arriveAll gives TCP what the bunch had for a connection.
@@ -181,6 +192,9 @@ func (s *shard) finish(c *TCPConn, now int64) {
 			s.counters[wakeups]++
 			s.woke = true
 		}
+	}
+	if o.Events&tcp.AckWaits != 0 {
+		s.owing = append(s.owing, c)
 	}
 	if o.Events&tcp.Ended != 0 {
 		s.end(c, endErrors[c.tcp.Err()])

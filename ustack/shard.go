@@ -42,7 +42,8 @@ type shard struct {
 	batch        []*frame.Frame
 	arrivals     []arrival
 	touched      []*TCPConn
-	last         *TCPConn // of the frame before
+	owing        []*TCPConn // acknowledgements that wait for the application's turn
+	last         *TCPConn   // of the frame before
 	out          tcp.Out
 	tx           []*frame.Frame
 	pieces       [][]byte // of a send buffer, while a burst is made
@@ -124,7 +125,7 @@ func (s *shard) run() {
 		if n > 0 {
 			// Those who wait for the bytes run before the next bunch, and find them in
 			// the cache.
-			if woke && !s.st.cfg.Techniques.LockThread {
+			if woke && s.yields() {
 				runtime.Gosched()
 			}
 			continue
@@ -142,6 +143,9 @@ func (s *shard) run() {
 	}
 }
 
+// yields reports whether the goroutines that a bunch has made ready run before the next.
+func (s *shard) yields() bool { return !s.st.cfg.Techniques.LockThread }
+
 // turn does all that is to be done now: one bunch of frames from the device through
 // all layers, timers, and calls of the application. It returns how many frames there
 // were, when there will be more to do, and whether a goroutine of the application was
@@ -152,6 +156,7 @@ func (s *shard) turn() (n int, until int64, woke bool, err error) {
 	n, err = s.queue.Receive(s.batch)
 	s.counters[rxCalls]++
 	now := s.st.now()
+	s.acknowledgeOwed(now)
 	if n > 0 {
 		s.receive(s.batch[:n], now)
 	}

@@ -7,7 +7,7 @@ func (c *Conn) ackDue() bool { return c.ackNow || c.dupAcks > 0 }
 
 // acknowledged notes that a segment carries all acknowledgements.
 func (c *Conn) acknowledged() {
-	c.ackNow, c.unacked, c.timers.delack = false, 0, 0
+	c.ackNow, c.ackSoon, c.unacked, c.timers.delack = false, false, 0, 0
 	c.lastAck = c.rnxt
 }
 
@@ -34,7 +34,7 @@ func (c *Conn) dataArrived(now int64, n, count int) {
 		c.ackNow = true
 	case c.quick > 0 && (c.Stats.BytesOut == 0 || n >= c.rcvMSS):
 		c.quick--
-		c.ackNow = true
+		c.ackSoon = true
 	case c.timers.delack == 0:
 		c.timers.delack = now + delackMax
 	}

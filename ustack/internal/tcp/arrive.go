@@ -104,7 +104,7 @@ func (c *Conn) arriveSynSent(now int64, s *Segment, o *Out) {
 		c.rtt.sample(now, now-c.sentAt)
 	}
 	c.established(now, s, o)
-	c.ackNow = true
+	c.ackSoon = true
 }
 
 // established completes the handshake.

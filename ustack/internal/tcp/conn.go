@@ -86,6 +86,7 @@ type Conn struct {
 	unacked   int   // bytes received since the last ACK
 	quick     uint8 // segments still to be acknowledged at once
 	ackNow    bool
+	ackSoon   bool  // as soon as the application has had time to answer
 	dupAcks   uint8 // further ACKs that a peer without SACK needs to count
 	ooo       outOfOrder
 	finAt     uint32 // where the peer's FIN is; valid if finSeen

@@ -26,6 +26,39 @@ func TestEarlySegmentsAreAcknowledgedAtOnce(t *testing.T) {
 		> . 1:1 ack 101`)
 }
 
+// TestAnswerCarriesTheACK wants no segment for an acknowledgement that the application's
+// answer can carry, but one where there is no answer, and where it is urgent.
+func TestAnswerCarriesTheACK(t *testing.T) {
+	run(t, plain, opened+`
+		hold
+		< P. 1:101 ack 1
+		nothing
+		write 10
+		> P. 1:11 ack 101
+		nothing
+		< P. 101:1101 ack 11
+		nothing
+		release
+		> . 11:11 ack 1101
+		hold
+		< P. 1201:1301 ack 11 # out of order
+		> . 11:11 ack 1101 sack 1201:1301
+		< P. 1101:1201 ack 11
+		> . 11:11 ack 1301
+		< F. 1301:1301 ack 11
+		nothing
+		closewrite
+		> F. 11:11 ack 1302`)
+	run(t, plain, `
+		connect
+		> S 0:0
+		hold
+		< S. 0:0 ack 1 mss 1000
+		nothing
+		release
+		> . 1:1 ack 1`)
+}
+
 func TestNagle(t *testing.T) {
 	run(t, plain, opened+`
 		write 100

@@ -25,6 +25,11 @@ func (c *Conn) Output(now int64, o *Out) {
 		}
 	}
 	c.force = false
+	if c.ackSoon && o.MayWait {
+		o.Events |= AckWaits
+	} else if c.ackSoon {
+		c.ackNow = true
+	}
 	if c.ackDue() && c.state != SynSent && c.state != SynReceived {
 		c.sendACKs(now, o)
 	}

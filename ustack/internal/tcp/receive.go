@@ -37,7 +37,11 @@ func (c *Conn) payload(now int64, s *Segment, o *Out) {
 		if c.edge == c.finAt {
 			c.edge++
 		}
-		c.ackNow = true
+		if c.state == Established {
+			c.ackSoon = true // we may close too
+		} else {
+			c.ackNow = true
+		}
 		c.arrivedFIN(now, o)
 	}
 }

@@ -19,6 +19,7 @@ import (
 //	< FLAGS SEQ:END ack N win N <options>     a segment arrives
 //	> FLAGS SEQ:END ack N win N <options>     the next segment that was sent (ack, win: if given)
 //	pathmtu SEQ N                             a router says that SEQ was longer than N passes
+//	hold | release                            acknowledgements may wait, until release
 //	nothing                                   nothing else was sent
 //	state NAME | got N | error N | cwnd N | ended
 //
@@ -33,6 +34,7 @@ type script struct {
 	sent []timed
 	got  int
 	end  bool
+	hold bool
 	line string
 }
 
@@ -101,6 +103,7 @@ func (s *script) pass(until int64) {
 }
 
 func (s *script) flush() {
+	s.out.MayWait = s.hold
 	s.c.Output(s.now, &s.out)
 	for _, x := range s.out.Sends {
 		s.sent = append(s.sent, timed{x, s.now})
@@ -157,6 +160,10 @@ func (s *script) step(w []string) {
 	case ">":
 		s.expect(w[1:])
 		return
+	case "hold":
+		s.hold = true
+	case "release":
+		s.hold = false
 	case "nothing":
 		if len(s.sent) > 0 {
 			s.t.Fatalf("%s: sent %s", s.line, show(s.sent[0]))

@@ -53,6 +53,7 @@ const (
 	Ended                         // the connection is gone: see Conn.Err
 	Reuse                         // in TIME-WAIT, the segment opens a new connection
 	ResetSender                   // answer the segment with RST: it belongs to nothing
+	AckWaits                      // an acknowledgement was held back: see Out.MayWait
 )
 
 // Out is what calls of a Conn bring about. The caller empties it.
@@ -61,11 +62,15 @@ type Out struct {
 	Received frame.List // payload in order
 	Dropped  frame.List // frames to free
 	Events   Event
+
+	// MayWait lets Output hold back an acknowledgement that something to say may follow at
+	// once: it raises AckWaits, and the caller calls Output again soon. Reset clears it.
+	MayWait bool
 }
 
 // Reset empties o, whose frames the caller has taken.
 func (o *Out) Reset() {
 	o.Sends = o.Sends[:0]
 	o.Received, o.Dropped = frame.List{}, frame.List{}
-	o.Events = 0
+	o.Events, o.MayWait = 0, false
 }
