@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"bytes"
 	"container/heap"
 	"fmt"
 	"math/rand/v2"
@@ -21,8 +22,18 @@ type path struct {
 	// A router that is not silent tells the sender of those that do not.
 	mtu    func(now int64) int
 	silent bool
-	mark   bool  // ECN-capable segments are marked when the queue is half full
-	tick   int64 // of the ends' clocks, nanoseconds; 0: exact
+	// drop takes segments away by what they are; nil: none. from is who sends, 0 or 1.
+	drop func(s *sim, from int, x *Send) bool
+	// shut returns whether the receiver, peer 1, has closed its window and thrown away
+	// what comes, as one short of memory does; nil: never.
+	shut func(now int64) bool
+	mark bool // ECN-capable segments are marked when the queue is half full
+	// moderate lets segments arrive at multiples of so many nanoseconds, as interrupts
+	// are moderated; gather lets those that arrive together be one bunch, else each is
+	// one. With moderate 0 it is decided by chance.
+	moderate int64
+	gather   bool
+	tick     int64 // of the ends' clocks, nanoseconds; 0: exact
 }
 
 // flight is a segment on its way.
@@ -68,11 +79,28 @@ type sim struct {
 	p    [2]peer
 	air  flights
 	n    int
+	lost int // segments taken by path.loss
 	out  Out
+
+	progress, silence int64 // when peer 1 last got bytes; the longest time without
 }
 
-// pattern is byte i of a stream.
-func pattern(i int) byte { return byte(i ^ i>>8*7 ^ i>>16*13) }
+// period is after how many bytes a stream repeats: a prime, so that no two of its
+// segments are alike.
+const period = 1_048_583
+
+var streamBytes = func() []byte {
+	b := make([]byte, period+1<<16)
+	r := rand.NewPCG(1, 2)
+	for i := range period {
+		b[i] = byte(r.Uint64())
+	}
+	copy(b[period:], b)
+	return b
+}()
+
+// pattern is n bytes of a stream from i on, at most 64 KiB, that must not be changed.
+func pattern(i, n int) []byte { return streamBytes[i%period:][:n:n] }
 
 func newSim(tb testing.TB, seed uint64, p path, a, b Config, total [2]int) *sim {
 	s := &sim{tb: tb, r: rand.New(rand.NewPCG(seed, 1)), path: p, now: begin}
@@ -137,13 +165,17 @@ func (s *sim) seconds() float64 { return float64(s.now-begin) / second }
 // check holds what must always be true.
 func (s *sim) check(p *peer) {
 	for f := s.out.Received.Head; f != nil; f = f.Next {
-		for _, b := range f.Bytes() {
-			if other := s.other(p); b != pattern(p.read) || p.read >= other.total {
-				s.tb.Fatalf("%.3f s: byte %d of %d is wrong", s.seconds(), p.read, other.total)
-			}
-			p.read++
+		if other := s.other(p); p.read+f.Len() > other.total || !bytes.Equal(f.Bytes(), pattern(p.read, f.Len())) {
+			s.tb.Fatalf("%.3f s: bytes %d to %d of %d are wrong", s.seconds(), p.read, p.read+f.Len(), other.total)
 		}
+		p.read += f.Len()
 		p.backlog += f.Len()
+		if p == &s.p[1] {
+			if s.progress != 0 {
+				s.silence = max(s.silence, s.now-s.progress)
+			}
+			s.progress = s.now
+		}
 	}
 	if most := 2*p.c.limit + pruneSlack + 4096; p.c.ooo.memory > most {
 		s.tb.Fatalf("%d bytes out of order", p.c.ooo.memory)
@@ -197,7 +229,17 @@ func (s *sim) launch(from int, x Send) {
 		}
 		return
 	}
+	if s.path.drop != nil && s.path.drop(s, from, &x) {
+		return
+	}
+	if s.path.shut != nil && s.path.shut(s.now-begin) {
+		if from == 0 && x.Len > 0 {
+			return
+		}
+		x.Window = 0
+	}
 	if s.r.Float64() < s.path.loss {
+		s.lost++
 		return
 	}
 	at, ce := s.now, false
@@ -216,6 +258,9 @@ func (s *sim) launch(from int, x Send) {
 	at += s.path.delay
 	if s.r.Float64() < s.path.reorder {
 		at += s.r.Int64N(s.path.delay + millisecond)
+	}
+	if m := s.path.moderate; m > 0 {
+		at = (at + m - 1) / m * m
 	}
 	copies := 1
 	if s.r.Float64() < s.path.duplicate {
@@ -236,11 +281,7 @@ func (s *sim) arrive(f flight) {
 	}
 	seg := Segment{Seq: x.Seq, Ack: x.Ack, Flags: x.Flags, Window: x.Window, Len: x.Len, Count: 1, CE: f.ce, Options: &x.Options}
 	if x.Len > 0 {
-		b := make([]byte, x.Len)
-		for i := range b {
-			b[i] = pattern(int(x.Seq-from.cfg.ISN-1) + i)
-		}
-		fr := frame.Of(b)
+		fr := frame.Of(pattern(int(x.Seq-from.cfg.ISN-1), x.Len))
 		fr.Seq = x.Seq
 		seg.Data.Push(fr)
 	}
@@ -252,13 +293,20 @@ func (s *sim) arrive(f flight) {
 	} else {
 		to.c.Arrive(s.clock(), &seg, &s.out)
 	}
-	// Half of the time the next segment comes in the same bunch.
-	if len(s.air) > 0 && s.air[0].at == s.now && s.air[0].to == f.to && s.r.IntN(2) == 0 {
+	if len(s.air) > 0 && s.air[0].at == s.now && s.air[0].to == f.to && s.bunched() {
 		s.check(to)
 		s.out.Received, s.out.Dropped = frame.List{}, frame.List{}
 		return
 	}
 	s.output(f.to)
+}
+
+// bunched reports whether a segment that arrives together with another is of its bunch.
+func (s *sim) bunched() bool {
+	if s.path.moderate > 0 {
+		return s.path.gather
+	}
+	return s.r.IntN(2) == 0
 }
 
 // run goes on until both ends are done, and returns the time it took in nanoseconds.
