@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mdlayher/genetlink"
 	"github.com/mdlayher/netlink"
 )
 
@@ -46,51 +45,23 @@ func (r Root) NAPIs(name string) ([]NAPI, error) {
 }
 
 func napiGet(ifindex int) ([]NAPI, error) {
-	c, err := genetlink.Dial(nil)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	family, err := c.GetFamily("netdev")
-	if err != nil {
-		return nil, err
-	}
-	enc := netlink.NewAttributeEncoder()
-	enc.Uint32(attrNAPIIfindex, uint32(ifindex))
-	data, err := enc.Encode()
-	if err != nil {
-		return nil, err
-	}
-	msgs, err := c.Execute(genetlink.Message{
-		Header: genetlink.Header{Command: cmdNAPIGet, Version: family.Version}, Data: data,
-	}, family.ID, netlink.Request|netlink.Dump)
-	if err != nil {
-		return nil, err
-	}
 	var napis []NAPI
-	for _, m := range msgs {
-		dec, err := netlink.NewAttributeDecoder(m.Data)
-		if err != nil {
-			return nil, err
-		}
+	err := netdevDump(cmdNAPIGet, attrNAPIIfindex, ifindex, func(d *netlink.AttributeDecoder) {
 		var n NAPI
-		for dec.Next() {
-			switch dec.Type() {
+		for d.Next() {
+			switch d.Type() {
 			case attrNAPIID:
-				n.ID = int(dec.Uint32())
+				n.ID = int(d.Uint32())
 			case attrNAPIIRQ:
-				n.IRQ = int(dec.Uint32())
+				n.IRQ = int(d.Uint32())
 			case attrNAPIPID:
-				n.PID = int(dec.Uint32())
+				n.PID = int(d.Uint32())
 			}
 		}
-		if err := dec.Err(); err != nil {
-			return nil, err
-		}
 		napis = append(napis, n)
-	}
+	})
 	slices.SortFunc(napis, func(a, b NAPI) int { return a.ID - b.ID })
-	return napis, nil
+	return napis, err
 }
 
 // napiThreads finds threads by name. comm is "napi/%s-%d" (napi_kthread_create in

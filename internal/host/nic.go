@@ -121,12 +121,7 @@ func (n *NIC) ethtool() {
 	if err != nil {
 		return
 	}
-	n.Offloads = map[string]bool{}
-	for name, s := range states {
-		if s.Active || s.Available {
-			n.Offloads[name] = s.Active
-		}
-	}
+	n.Offloads = changeable(states)
 }
 
 // NICIRQs finds a NIC's interrupts: those of the nearest device above it in sysfs that
@@ -170,7 +165,7 @@ func (r Root) NICIRQs(name string) ([]NICIRQ, error) {
 			return nil, err
 		}
 		mine = append(mine, q)
-		if slices.ContainsFunc(in.Actions, func(a string) bool { return names(a, name) || names(a, filepath.Base(device)) }) {
+		if slices.ContainsFunc(in.Actions, func(a string) bool { return NamesDevice(a, name) || NamesDevice(a, filepath.Base(device)) }) {
 			named = append(named, q)
 		}
 	}
@@ -180,9 +175,9 @@ func (r Root) NICIRQs(name string) ([]NICIRQ, error) {
 	return mine, nil
 }
 
-// names reports whether a handler's name holds a device's as a word: "eth1-rx-0"
-// is no handler of eth10 nor of h1.
-func names(action, device string) bool {
+// NamesDevice reports whether the name of an interrupt's handler holds a device's as a
+// word: "eth1-rx-0" is no handler of eth10 nor of h1.
+func NamesDevice(action, device string) bool {
 	for word := range strings.FieldsFuncSeq(action, func(c rune) bool { return strings.ContainsRune("-@: _/", c) }) {
 		if word == device {
 			return true

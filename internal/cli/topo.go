@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackmeter/stackmeter/internal/result"
+	"github.com/stackmeter/stackmeter/internal/topo"
+)
+
+type topoFlags struct {
+	root, capture string
+	queues, json  bool
+}
+
+func newTopo() *cobra.Command {
+	f := &topoFlags{}
+	c := &cobra.Command{
+		Use:   "topo",
+		Short: "Show the machine as its network stack sees it, and what stands in the way",
+		Long: `Show CPUs with packages, caches and NUMA nodes; the PCI tree above the NICs with what
+its links carry; each NIC with queues, NAPI instances, interrupts, RSS, RPS, RFS,
+XPS, rings, coalescing and offloads; and judge what of it stands in the way, with
+the figures behind each judgement. It only reads.
+
+--capture takes all that topo reads, and nothing else, into a file that can be sent to
+somebody; --root reads such a file, or a directory that it was unpacked to. A
+capture holds names of interfaces and settings, and no address, host name,
+serial number or key.`,
+		Example: `  stackmeter topo
+  stackmeter topo --json | jq '.judgements[] | {code, text}'
+  stackmeter topo --capture lab1.tar.gz
+  stackmeter topo --root lab1.tar.gz --queues`,
+		Args: argCheck(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.OutOrStdout(), c.ErrOrStderr()) },
+	}
+	jsonFlag(c, &f.json)
+	c.Flags().BoolVar(&f.queues, "queues", false, "also a line for each queue and interrupt")
+	c.Flags().StringVar(&f.root, "root", "", "read a captured machine, a `FILE` (.tar.gz) or directory, and not this one")
+	c.Flags().StringVar(&f.capture, "capture", "", "also write what was read to `FILE`.tar.gz")
+	return c
+}
+
+func (f *topoFlags) run(stdout, stderr io.Writer) error {
+	if f.capture != "" && f.root != "" {
+		return usage(errors.New("--capture takes this machine, --root reads another: choose one"))
+	}
+	m, err := f.read(stderr)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return writeJSON(stdout, m)
+	}
+	return m.WriteText(stdout, f.queues)
+}
+
+func (f *topoFlags) read(stderr io.Writer) (*topo.Machine, error) {
+	switch {
+	case f.root != "":
+		m, err := readMachine(f.root)
+		if err != nil {
+			return nil, usage(fmt.Errorf("--root: %w; make one with `stackmeter topo --capture FILE.tar.gz`", err))
+		}
+		return m, nil
+	case f.capture != "":
+		m, tree, err := topo.Capture()
+		if err != nil {
+			return nil, err
+		}
+		var b bytes.Buffer
+		if err := tree.WriteArchive(&b); err != nil {
+			return nil, err
+		}
+		if err := result.WriteAtomically(f.capture, b.Bytes()); err != nil {
+			return nil, usage(fmt.Errorf("--capture: %w", err))
+		}
+		fmt.Fprintf(stderr, "captured: %s, %d bytes\n", f.capture, b.Len())
+		return m, nil
+	}
+	return topo.Live()
+}
+
+// readMachine reads a captured tree, packed or unpacked.
+func readMachine(name string) (*topo.Machine, error) {
+	st, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if st.IsDir() {
+		d, err := topo.OpenDir(name)
+		if err != nil {
+			return nil, err
+		}
+		defer d.Close()
+		return topo.Read(d)
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	tree, err := topo.ReadArchive(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return topo.Read(tree)
+}
