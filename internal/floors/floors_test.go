@@ -31,6 +31,7 @@ var rank = map[string]int{
 	"internal/host":           110,
 	"internal/knob":           120,
 	"internal/topo":           120,
+	"internal/topo/madeup":    130,
 	"internal/probe/cpu":      120,
 	"internal/probe/cpu/bpf":  110,
 	"internal/probe/cpucheck": 130,
