@@ -136,7 +136,14 @@ func (r *reader) identity(m *Machine) {
 	if m.CPUModel, m.Virtualised, err = host.ParseCPUInfo(strings.NewReader(s)); err != nil {
 		r.warn("proc/cpuinfo", err)
 	}
-	m.Product = strings.TrimSpace(r.text("sys/class/dmi/id/sys_vendor") + " " + r.text("sys/class/dmi/id/product_name"))
+	if strings.HasPrefix(m.CPUModel, "0x") {
+		m.CPUModel = "CPU part " + m.CPUModel // Arm has no names in the kernel
+	}
+	vendor, product := r.text("sys/class/dmi/id/sys_vendor"), r.text("sys/class/dmi/id/product_name")
+	m.Product = product
+	if !strings.HasPrefix(product, vendor) {
+		m.Product = strings.TrimSpace(vendor + " " + product)
+	}
 	if t := r.text("sys/hypervisor/type"); t != "" {
 		m.Virtualised = true
 	}

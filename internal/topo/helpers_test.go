@@ -15,6 +15,15 @@ import (
 func unpack(t testing.TB, packed []byte) string {
 	t.Helper()
 	dir := t.TempDir()
+	// Thousands of files: in memory where there is such a file system.
+	if shm, err := os.MkdirTemp("/dev/shm", "topo"); err == nil {
+		t.Cleanup(func() {
+			if err := os.RemoveAll(shm); err != nil {
+				t.Error(err)
+			}
+		})
+		dir = shm
+	}
 	z, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		t.Fatal(err)
@@ -41,5 +50,23 @@ func unpack(t testing.TB, packed []byte) string {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// walk calls f for each regular file below a directory.
+func walk(t testing.TB, dir string, f func(name, content string)) {
+	t.Helper()
+	n := 0
+	err := filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		f(name, string(b))
+		n++
+		return err
+	})
+	if err != nil || n == 0 {
+		t.Errorf("%d files below %s: %v", n, dir, err)
 	}
 }

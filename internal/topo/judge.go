@@ -2,6 +2,7 @@ package topo
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -63,6 +64,17 @@ func (m *Machine) near(n *NIC) host.CPUList {
 	return host.CPUs(l...)
 }
 
+// nearCores are how many cores those are.
+func (m *Machine) nearCores(n *NIC) int {
+	near, cores := m.near(n), map[string]bool{}
+	for _, c := range m.CPUs {
+		if near.Has(c.CPU) {
+			cores[fmt.Sprint(c.Package, c.Core, c.Siblings)] = true
+		}
+	}
+	return len(cores)
+}
+
 // populated counts the nodes with CPUs.
 func (m *Machine) populated() int {
 	k := 0
@@ -93,26 +105,29 @@ func (n *NIC) packetIRQs() []IRQ {
 	return all
 }
 
-func irqEvidence(n *NIC, irqs []IRQ) []Evidence {
-	var out []Evidence
+// irqEvidence tells where a NIC's interrupts are taken.
+func irqEvidence(n *NIC, irqs []IRQ) Evidence {
+	var each []string
+	sources := map[string]bool{}
 	for _, q := range irqs {
-		out = append(out, Evidence{
-			fmt.Sprintf("CPUs of interrupt %d (%s) of %s", q.IRQ, q.Name, n.Name),
-			q.CPUs().String(), q.source(),
-		})
+		each = append(each, fmt.Sprintf("%d on %v", q.IRQ, q.CPUs()))
+		sources[q.source()] = true
 	}
-	return out
+	return Evidence{
+		"CPUs of interrupts of " + n.Name, strings.Join(each, ", "),
+		strings.Join(slices.Sorted(maps.Keys(sources)), "; "),
+	}
 }
 
 // source is where CPUs was read.
 func (q IRQ) source() string {
 	switch {
 	case len(q.Effective) > 0:
-		return fmt.Sprintf("proc/irq/%d/effective_affinity_list", q.IRQ)
+		return "proc/irq/N/effective_affinity_list"
 	case q.Busiest >= 0:
 		return "proc/interrupts: the CPU that took most"
 	}
-	return fmt.Sprintf("proc/irq/%d/smp_affinity_list: the first", q.IRQ)
+	return "proc/irq/N/smp_affinity_list: the first"
 }
 
 // numbers are the interrupts as a list.

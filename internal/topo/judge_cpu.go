@@ -66,7 +66,7 @@ func (m *Machine) judgeFar(n *NIC) {
 		Text: fmt.Sprintf("%d of %s of %s, which is on node %d, are taken on %s, by CPU %v: each packet's memory crosses between the nodes",
 			len(far), plural(len(irqs), "queue interrupt"), n.Name, n.Node, listing(where), host.CPUs(cpus...)),
 		Mend:     fmt.Sprintf("write CPUs out of %v to /proc/irq/N/smp_affinity_list, N being %v; irqbalance must be told or stopped", m.near(n), numbers(far)),
-		Evidence: append(ev, irqEvidence(n, far)...),
+		Evidence: append(ev, irqEvidence(n, far)),
 	})
 }
 
@@ -131,7 +131,7 @@ func (m *Machine) judgeSharedCPUs() {
 			}
 			slices.SortFunc(irqs, func(a, b IRQ) int { return a.IRQ - b.IRQ })
 			irqs = slices.CompactFunc(irqs, func(a, b IRQ) bool { return a.IRQ == b.IRQ })
-			ev = append(ev, irqEvidence(n, irqs)...)
+			ev = append(ev, irqEvidence(n, irqs))
 			near = host.CPUs(append(near, m.near(n)...)...)
 		}
 		var free host.CPUList
@@ -142,12 +142,12 @@ func (m *Machine) judgeSharedCPUs() {
 		}
 		j := Judgement{
 			Code: "irq-shared-cpu", Severity: Problem, NICs: nicNames(nics), Evidence: ev,
-			Text: fmt.Sprintf("%s of both %s are taken by CPU %v, while CPU %v of their nodes take none", "queue interrupts", listing(nicNames(nics)), cpus, free),
+			Text: fmt.Sprintf("queue interrupts of %s are taken by the same CPUs, %v, while CPU %v near them take none", listing(nicNames(nics)), cpus, free),
 			Mend: "give each NIC CPUs of its own through /proc/irq/N/smp_affinity_list; irqbalance must be told or stopped",
 		}
 		if len(free) == 0 {
 			j.Severity = Note
-			j.Text = fmt.Sprintf("queue interrupts of both %s are taken by CPU %v; all CPUs near them take some", listing(nicNames(nics)), cpus)
+			j.Text = fmt.Sprintf("queue interrupts of %s are taken by the same CPUs, %v; all CPUs near them take some", listing(nicNames(nics)), cpus)
 			j.Mend = "fewer queues for each NIC (ethtool -L) would let each have CPUs of its own"
 		}
 		m.add(j)

@@ -213,8 +213,9 @@ func (m *Machine) others(h *hop) []Evidence {
 	return ev
 }
 
-// judgeBuses finds NICs on one conventional PCI bus, which a machine with a
-// hypervisor below it shows too but does not have.
+// judgeBuses finds NICs on one conventional PCI bus. A virtual machine shows such a bus but
+// has none; NICs of more than 1 Gb/s, and several functions of one device, are rather parts of
+// a chip set.
 func (m *Machine) judgeBuses() {
 	if m.Virtualised {
 		return
@@ -222,13 +223,13 @@ func (m *Machine) judgeBuses() {
 	on := map[string][]*NIC{}
 	for i := range m.NICs {
 		n := &m.NICs[i]
-		if e := m.pci(n.PCI); e != nil && n.Kind == "pci" && n.Up() && e.Link == nil && e.Parent != "" {
+		if e := m.pci(n.PCI); e != nil && n.Kind == "pci" && n.Up() && n.Speed() <= 1e9 && e.Link == nil && e.Parent != "" {
 			on[e.Parent] = append(on[e.Parent], n)
 		}
 	}
 	for _, bridge := range slices.Sorted(maps.Keys(on)) {
 		nics := on[bridge]
-		if len(nics) < 2 {
+		if len((&hop{NICs: nics}).devices()) < 2 {
 			continue
 		}
 		j := Judgement{

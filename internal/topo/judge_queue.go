@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/stackmeter/stackmeter/internal/host"
 )
@@ -23,7 +24,8 @@ func (m *Machine) judgeQueues(n *NIC) {
 		can = int(max(c.CombinedMax, c.RxMax))
 		ev = append(ev, Evidence{"receive queues that " + n.Name + " can have", fmt.Sprint(can), "ethtool -l"})
 	}
-	near := len(m.near(n))
+	near, cores := len(m.near(n)), m.nearCores(n)
+	ev = append(ev, Evidence{"cores near " + n.Name, fmt.Sprint(cores), cpuDir + "/cpu*/topology"})
 	switch {
 	case rx > cpus:
 		m.add(Judgement{
@@ -41,11 +43,11 @@ func (m *Machine) judgeQueues(n *NIC) {
 			j.Mend = fmt.Sprintf("ethtool -L %s combined %d", n.Name, min(can, near))
 		}
 		m.add(j)
-	case can > rx && rx < near:
+	case can > rx && rx < cores:
 		m.add(Judgement{
 			Code: "few-queues", Severity: Note, NICs: []string{n.Name}, Evidence: ev,
-			Text: fmt.Sprintf("%s uses %s and could have %d; %s are near it", n.Name, plural(rx, "receive queue"), can, plural(near, "CPU")),
-			Mend: fmt.Sprintf("where its CPUs are the limit: ethtool -L %s combined %d", n.Name, min(can, near)),
+			Text: fmt.Sprintf("%s uses %s and could have %d; %s are near it", n.Name, plural(rx, "receive queue"), can, plural(cores, "core")),
+			Mend: fmt.Sprintf("where its CPUs are the limit: ethtool -L %s combined %d", n.Name, min(can, cores)),
 		})
 	}
 }
@@ -78,14 +80,14 @@ func (m *Machine) judgeRPS(n *NIC) {
 	if len(rps) == 0 || rx < 2 {
 		return
 	}
-	var ev []Evidence
-	with := 0
+	var each []string
 	for _, q := range n.Rx() {
 		if len(q.RPS) > 0 {
-			with++
-			ev = append(ev, Evidence{fmt.Sprintf("RPS of %s rx-%d", n.Name, q.ID), q.RPS.String(), fmt.Sprintf("sys/class/net/%s/queues/rx-%d/rps_cpus", n.Name, q.ID)})
+			each = append(each, fmt.Sprintf("rx-%d to %v", q.ID, q.RPS))
 		}
 	}
+	with := len(each)
+	ev := []Evidence{{"RPS of " + n.Name, strings.Join(each, ", "), "sys/class/net/" + n.Name + "/queues/rx-*/rps_cpus"}}
 	j := Judgement{
 		Code: "rps-over-rss", Severity: Problem, NICs: []string{n.Name}, Evidence: ev,
 		Text: fmt.Sprintf("%s spreads packets over %s by RSS, and RPS hands those of %s on to CPU %v: a second interrupt for each batch of packets, to reach CPUs that RSS reaches already", n.Name, plural(rx, "queue"), plural(with, "queue"), rps),

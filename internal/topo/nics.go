@@ -29,7 +29,7 @@ func (r *reader) nics(m *Machine, ask asker) {
 			r.warn(path.Join(real, "ifindex"), fmt.Errorf("NIC %s has no index and is left out", name))
 			continue
 		}
-		n := NIC{Name: name, Index: int(index), Node: -1}
+		n := NIC{Name: name, Index: int(index), Node: -1, Queues: []Queue{}}
 		r.settings(&n, real)
 		device := r.link(real, "device")
 		devices[name] = device

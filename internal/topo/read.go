@@ -82,13 +82,15 @@ func ownSysfs() (root host.Root, done func(), warning *Warning, err error) {
 }
 
 func read(r *reader, ask asker) (*Machine, error) {
-	m := &Machine{Schema: SchemaVersion}
+	m := &Machine{
+		Schema: SchemaVersion, CPUs: []CPU{}, Caches: []Cache{}, Nodes: []Node{}, PCI: []PCIDevice{}, NICs: []NIC{}, Judgements: []Judgement{},
+	}
 	r.identity(m)
 	if err := r.processors(m); err != nil {
 		return nil, fmt.Errorf("%w: %w", fs.ErrNotExist, err)
 	}
 	r.nics(m, ask)
 	m.judge()
-	m.Warnings = r.warnings
+	m.Warnings = append([]Warning{}, r.warnings...)
 	return m, nil
 }

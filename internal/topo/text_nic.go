@@ -13,9 +13,6 @@ import (
 func (p *printer) nic(n *NIC, queues bool) {
 	p.f("\n%s\n", n.Heading())
 	p.row("", n.Nature)
-	if len(n.Upper)+len(n.Lower) > 0 {
-		p.row("stacking", strings.Trim("below "+strings.Join(n.Upper, ", ")+"; above "+strings.Join(n.Lower, ", "), " "))
-	}
 	for _, l := range n.Lines() {
 		p.row(l[0], l[1])
 	}
@@ -58,6 +55,12 @@ func (n *NIC) Lines() [][2]string {
 	add := func(label, format string, args ...any) {
 		out = append(out, [2]string{label, fmt.Sprintf(format, args...)})
 	}
+	if len(n.Upper) > 0 {
+		add("below", "%s", strings.Join(n.Upper, ", "))
+	}
+	if len(n.Lower) > 0 {
+		add("above", "%s", strings.Join(n.Lower, ", "))
+	}
 	add("queues", "%s", n.queueLine())
 	if len(n.Interrupts) > 0 {
 		add("interrupts", "%s", n.irqLine())
@@ -67,7 +70,11 @@ func (n *NIC) Lines() [][2]string {
 		for _, k := range n.RSS.Queues {
 			least, most = min(least, k), max(most, k)
 		}
-		add("RSS", "%s over %s, %d to %d each", plural(n.RSS.Entries, "entry"), plural(len(n.RSS.Queues), "queue"), least, most)
+		each := fmt.Sprint(least)
+		if most > least {
+			each += fmt.Sprintf(" to %d", most)
+		}
+		add("RSS", "%s over %s, %s each", plural(n.RSS.Entries, "entry"), plural(len(n.RSS.Queues), "queue"), each)
 	}
 	add("steering", "%s", n.steering())
 	if r := n.Rings; r != nil {

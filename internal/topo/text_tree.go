@@ -73,7 +73,7 @@ func (b Branch) Carries() string {
 	}
 	s := fmt.Sprintf("%s, %s", b.Link, unit.BitRate(b.Link.Bits()))
 	if b.Link.MaxBits() > b.Link.Bits() {
-		s += fmt.Sprintf(" (could do %s)", b.Link.Max())
+		s += fmt.Sprintf(" (this end could do %s)", b.Link.Max())
 	}
 	return s
 }

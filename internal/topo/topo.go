@@ -34,7 +34,7 @@ type Machine struct {
 	CPUs         []CPU        `json:"cpus"`                   // those online
 	CPUsOffline  host.CPUList `json:"cpus_offline,omitempty"` // present but not online
 	Caches       []Cache      `json:"caches"`                 // each once
-	Nodes        []Node       `json:"numa_nodes"`             // NUMA nodes; absent where the kernel knows none
+	Nodes        []Node       `json:"numa_nodes"`             // NUMA nodes; none where the kernel knows of none
 	PCI          []PCIDevice  `json:"pci"`                    // the NICs' devices, the bridges above them, and what else is behind those; parents before children
 	NICs         []NIC        `json:"nics"`                   // all but the loopback, by index
 	RPSFlows     int64        `json:"rps_sock_flow_entries"`  // flows in the table of RFS (net.core.rps_sock_flow_entries); 0: RFS is off

@@ -41,8 +41,8 @@ func ec2() *topo.Memory {
 func gce() *topo.Memory {
 	b := newBuilder("Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz", "6.1.0-28-cloud-amd64", true)
 	b.product("Google", "Google Compute Engine")
-	b.processors(layout{packages: 1, nodes: 1, cores: 2, threads: 2, l3Cores: 2, l2: "2048K", l3: "107520K", gib: 16, near: 10})
-	b.Write("sys/devices/system/cpu/online", "0-1\n")
+	b.processors(layout{packages: 1, nodes: 1, cores: 2, threads: 1, l3Cores: 2, l2: "2048K", l3: "107520K", gib: 16, near: 10})
+	b.Write("sys/devices/system/cpu/present", "0-3\n")
 	d := b.add("pci0000:00/0000:00:04.0", function{class: ethernet, id: "1ae0:0042", driver: "gve", node: -1})
 	b.nic(nic{
 		name: "ens4", driver: "gve", device: d, rx: 4, tx: 4, maxQueues: 16, handler: "gve-ntfy-blk%d@pci:0000:00:04.0", control: []string{"gve-mgmnt@pci:0000:00:04.0"},
