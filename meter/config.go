@@ -53,7 +53,8 @@ type Config struct {
 	Threads      int     `json:"threads,omitempty"`       // of each host in model epoll; 0: one a CPU
 	SenderCPUs   []int   `json:"sender_cpus,omitempty"`   // threads are pinned to these in turn; empty: not
 	ReceiverCPUs []int   `json:"receiver_cpus,omitempty"` // likewise
-	Engine       string  `json:"engine,omitempty"`        // "kernel" (default) or "null", which carries nothing and shows the tool's own ceiling
+	Engine       string  `json:"engine,omitempty"`        // "kernel" (default), "ustack" (a TCP/IP stack in user space), or "null", which carries nothing and shows the tool's own ceiling
+	Stack                // of engine "ustack"
 	MessageBytes int     `json:"message_bytes,omitempty"` // of one send, or of a request; 0: 64 KiB, 1 byte
 	Response     int     `json:"response_bytes,omitempty"`
 	Burst        int     `json:"burst,omitempty"`           // rr: requests under way at a time on a flow
@@ -166,6 +167,7 @@ func (c *Config) Normalize() error {
 	if c.Engine == "" {
 		c.Engine = "kernel"
 	}
+	c.normalizeStack()
 	for _, d := range []struct {
 		p *time.Duration
 		v time.Duration
@@ -236,12 +238,12 @@ func (c *Config) check() error {
 	case c.SinglePort && c.Transport() == load.Unix:
 		return errors.New("single_port: sockets of transport unix have no port")
 	}
-	if err := c.inForce(); err != nil {
+	if err := errors.Join(c.inForce(), c.checkStack()); err != nil {
 		return err
 	}
 	for _, role := range []load.Role{load.Client, load.Server} {
 		spec := load.Spec{
-			Role: role, Workload: c.Pattern(), Engine: c.Engine, Model: c.model(1), Threads: c.Threads, CPUs: slices.Concat(c.SenderCPUs, c.ReceiverCPUs),
+			Role: role, Workload: c.Pattern(), Engine: c.engine(role), Stack: c.sampleStack(role), Model: c.model(1), Threads: c.Threads, CPUs: slices.Concat(c.SenderCPUs, c.ReceiverCPUs),
 			Lifetime: time.Minute, Flows: []load.FlowSpec{c.flow(role, 0)},
 		}
 		if err := spec.Validate(); err != nil {

@@ -45,7 +45,8 @@ type pair struct {
 	sender, receiver         *station
 	senderNIC, receiverNIC   string
 	senderAddr, receiverAddr netip.Addr
-	id                       int // of the first flow
+	stacks                   map[load.Role]netip.Prefix // own addresses of the ends that run engine "ustack"
+	id                       int                        // of the first flow
 }
 
 // ends are the one that makes the connections and the one that accepts them.
@@ -94,8 +95,9 @@ func open(ctx context.Context, c *Config) (*fleet, error) {
 		return s, nil
 	}
 	type end struct {
-		s   *station
-		nic string
+		s     *station
+		nic   string
+		stack netip.Prefix
 	}
 	ends := map[string][]end{}
 	for _, side := range []struct {
@@ -110,7 +112,7 @@ func open(ctx context.Context, c *Config) (*fleet, error) {
 			if h.NIC != "" && !slices.Contains(s.NICs, h.NIC) {
 				s.NICs = append(s.NICs, h.NIC)
 			}
-			ends[side.role] = append(ends[side.role], end{s, h.NIC})
+			ends[side.role] = append(ends[side.role], end{s, h.NIC, c.stackAddress(side.role, i)})
 		}
 	}
 	if err := f.dial(ctx); err != nil {
@@ -118,7 +120,10 @@ func open(ctx context.Context, c *Config) (*fleet, error) {
 	}
 	from, to := ends[sender], ends[receiver]
 	couple := func(a, b end) {
-		f.pairs = append(f.pairs, &pair{sender: a.s, receiver: b.s, senderNIC: a.nic, receiverNIC: b.nic})
+		f.pairs = append(f.pairs, &pair{
+			sender: a.s, receiver: b.s, senderNIC: a.nic, receiverNIC: b.nic,
+			stacks: map[load.Role]netip.Prefix{c.roleOf(sender): a.stack, c.roleOf(receiver): b.stack},
+		})
 	}
 	if c.Mesh {
 		for _, a := range from {
@@ -153,6 +158,7 @@ func (f *fleet) build(ctx context.Context) error {
 		f.pairs = append(f.pairs, &pair{
 			sender: a, receiver: b, senderNIC: l.Client.Name, receiverNIC: l.Server.Name,
 			senderAddr: l.Client.Addr, receiverAddr: l.Server.Addr,
+			stacks: map[load.Role]netip.Prefix{f.config.roleOf(sender): l.Client.Stack(), f.config.roleOf(receiver): l.Server.Stack()},
 		})
 		a.NICs, b.NICs = []string{l.Client.Name}, []string{l.Server.Name}
 	}

@@ -147,6 +147,8 @@ type HostResult struct {
 	StartSkew int64             `json:"start_skew_nanoseconds"`
 	Paced     float64           `json:"paced_bits_per_second,omitempty"` // the agent's own bound
 	Counters  map[string]uint64 `json:"counters,omitempty"`              // grown in the windows
+	// Stacks are those of engine "ustack", as they were in force.
+	Stacks []load.StackInfo `json:"stacks,omitempty"`
 }
 
 // Flow is one data connection.

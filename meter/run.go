@@ -184,12 +184,10 @@ func (f *fleet) specs() {
 	token := load.NewToken()
 	longest := max(c.Duration, c.MaxDuration) + c.RampUp + 2*time.Minute
 	for _, s := range f.stations {
+		role := c.roleOf(s.Role)
 		s.spec = load.Spec{
-			Role: load.Client, Workload: c.Pattern(), Engine: c.Engine, Threads: c.Threads,
+			Role: role, Workload: c.Pattern(), Engine: c.engine(role), Stack: c.stackSpec(role), Threads: c.Threads,
 			Lifetime: min(longest, load.MaxDuration),
-		}
-		if (s.Role == sender) != c.clientSends() {
-			s.spec.Role = load.Server
 		}
 	}
 	id := 0
@@ -206,6 +204,11 @@ func (f *fleet) specs() {
 			addr := p.senderAddr
 			if s == p.receiver {
 				addr = p.receiverAddr
+			}
+			if s.spec.Stack != nil {
+				own := p.stacks[s.spec.Role]
+				f.link(s, k, end.nic, own)
+				addr = own.Addr()
 			}
 			if addr.IsValid() {
 				flow.Local = data(addr)
@@ -233,6 +236,9 @@ func (f *fleet) specs() {
 func (f *fleet) prepare(ctx context.Context) error {
 	f.specs()
 	return f.each(f.stations, func(s *station) error {
+		if err := f.realFrames(ctx, s); err != nil {
+			return err
+		}
 		ready, err := s.client.Prepare(ctx, s.spec)
 		s.pids, s.addresses, s.Paced = ready.PIDs, ready.Addresses, ready.PacedBitsPerSecond
 		return err
@@ -302,6 +308,7 @@ func (f *fleet) stop(ctx context.Context) map[*station]map[int]load.End {
 			for _, e := range out.Ends {
 				ends[s][e.ID] = e
 			}
+			s.Stacks = out.Stacks
 			return nil
 		})
 	}

@@ -327,6 +327,8 @@ func (c *TCPConn) Info() Info {
 	i.State = c.tcp.State().String()
 	i.CongestionWindow, i.SendWindow, i.ReceiveBuffer = c.tcp.Window()
 	i.RTT, i.RetransmissionTimeout = time.Duration(c.tcp.RTT()), time.Duration(c.tcp.Retransmit())
+	variance, least := c.tcp.RTTSpread()
+	i.RTTVar, i.MinRTT, i.MaxSegment = time.Duration(variance), time.Duration(least), c.tcp.MaxSegment()
 	i.Retransmits, i.Timeouts = c.tcp.Stats.RetransSegs, c.tcp.Stats.RTOs
 	return i
 }
@@ -337,7 +339,9 @@ type Info struct {
 	CongestionWindow, SendWindow int
 	ReceiveBuffer                int
 	RTT                          time.Duration // smoothed; 0: not measured
+	RTTVar, MinRTT               time.Duration // its variance, and the least seen lately
 	RetransmissionTimeout        time.Duration
+	MaxSegment                   int    // payload of a full segment
 	Retransmits                  uint64 // segments
 	Timeouts                     uint64 // retransmission timeouts
 }

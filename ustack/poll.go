@@ -176,6 +176,13 @@ func (l *Listener) Notify(f func()) {
 	l.ring.Store(&f)
 }
 
+// Ready reports whether a connection is there to be accepted.
+func (l *Listener) Ready() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed || len(l.queue) > 0
+}
+
 // TryAccept is AcceptTCP that does not wait.
 func (l *Listener) TryAccept() (*TCPConn, error) {
 	c, err := l.pop()

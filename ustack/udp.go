@@ -22,7 +22,8 @@ type PacketConn struct {
 	mu      sync.Mutex
 	queue   []received // from first on
 	first   int
-	bytes   int // of the memory of the frames in queue
+	bytes   int    // of the memory of the frames in queue
+	drops   uint64 // datagrams that found no room
 	closed  bool
 	waiting bool
 	ready   chan struct{}
@@ -107,6 +108,7 @@ func (p *PacketConn) put(d received) (woke, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || p.bytes+d.f.Cap() > max(packetsMax, d.f.Cap()) {
+		p.drops++
 		return false, false
 	}
 	p.queue = append(p.queue, d)

@@ -129,6 +129,13 @@ func (p *PacketConn) TryRead(b []byte) (int, netip.AddrPort, error) {
 	return d.take(b), d.from, nil
 }
 
+// Drops returns how many datagrams came that the socket had no room for.
+func (p *PacketConn) Drops() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.drops
+}
+
 // Ready reports whether there is a datagram to read, or an error, and asks for a
 // notification if not.
 func (p *PacketConn) Ready() bool {

@@ -159,7 +159,8 @@ type Measured struct {
 
 // Stopped is how the flows ended; of more than 16384, how some of them did, evenly spread.
 type Stopped struct {
-	Ends []load.End `json:"ends"`
+	Ends   []load.End       `json:"ends"`
+	Stacks []load.StackInfo `json:"stacks,omitempty"` // of engine "ustack"
 }
 
 // none is the params or result of a call that has none.

@@ -67,6 +67,9 @@ func (s *session) prepare(ctx context.Context, spec load.Spec) (Prepared, error)
 			return Prepared{}, &Error{Code: "not-supported", Text: fmt.Sprintf("flows[%d].transport: this agent serves controllers elsewhere and opens no unix sockets for them: run both ends from their own machine", i)}
 		}
 	}
+	if err := s.mayStack(&spec); err != nil {
+		return Prepared{}, err
+	}
 	paced := s.options.Limits.pace(&spec)
 	pool, err := load.Start(ctx, spec)
 	if err != nil {
@@ -79,6 +82,23 @@ func (s *session) prepare(ctx context.Context, spec load.Spec) (Prepared, error)
 	}
 	s.pool, s.spec, s.phase = pool, spec, prepared
 	return Prepared{Addresses: addresses, PIDs: pool.PIDs(), PacedBitsPerSecond: paced}, nil
+}
+
+// mayStack refuses a user-space stack where it would be given more than load: on the networks
+// of a host that lends load alone it could take anybody's address.
+func (s *session) mayStack(spec *load.Spec) error {
+	if spec.Stack == nil {
+		return nil
+	}
+	if !s.options.AllowSettings {
+		return &Error{Code: "not-supported", Text: "engine \"ustack\": this agent lends load only and lets nobody take addresses on its networks: run that end from its own machine (local)"}
+	}
+	for _, l := range spec.Stack.Links {
+		if l.Own && !s.options.Namespace {
+			return &Error{Code: "bad-request", Text: "stack.links: own is for namespaces that were made for the run"}
+		}
+	}
+	return nil
 }
 
 func (s *session) connect(ctx context.Context, c Connect) (none, error) {
@@ -129,7 +149,7 @@ func (s *session) await(ctx context.Context, p Await) (Carrying, error) {
 func (s *session) stop(ctx context.Context, p stopParams) (out Stopped, err error) {
 	err = s.step(running, done, func() (err error) {
 		out.Ends, err = s.pool.Stop(ctx, min(max(p.Grace, 0), 10*time.Second))
-		out.Ends = some(out.Ends)
+		out.Ends, out.Stacks = some(out.Ends), s.pool.Stacks()
 		return err
 	})
 	return out, err
@@ -196,8 +216,11 @@ func (l Limits) pace(spec *load.Spec) float64 {
 		if f.PacingBytesPerSecond == 0 || f.PacingBytesPerSecond > each {
 			f.PacingBytesPerSecond = each
 		}
+		if spec.Engine == load.Ustack {
+			f.PacingBytesPerSecond = 0 // it paces its connections by messages alone
+		}
 		// The kernel paces datagrams under some queueing disciplines alone.
-		if rate := float64(each) / float64(max(f.MessageBytes, f.Response())); f.Transport == load.UDP && (f.Rate == 0 || f.Rate > rate) {
+		if rate := float64(each) / float64(max(f.MessageBytes, f.Response())); (f.Transport == load.UDP || spec.Engine == load.Ustack) && (f.Rate == 0 || f.Rate > rate) {
 			f.Rate = rate
 		}
 	}

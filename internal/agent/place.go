@@ -118,6 +118,9 @@ func (s *session) place(ctx context.Context, p Place) (Placed, error) {
 // placeFlows scatters or confines the flows that are not pinned.
 func (s *session) placeFlows(p Place, moved *scatterer) error {
 	s.flowCPUs = map[int]host.CPUList{}
+	if s.spec.Engine == load.Ustack && (p.Scatter != nil && p.Scatter.Flows || p.Confine != nil) {
+		return &Error{Code: "not-supported", Text: "engine \"ustack\": its flows have no threads of their own to be moved or confined: pin them, or leave them as found"}
+	}
 	for i, f := range s.spec.Flows {
 		if f.CPU >= 0 { // the worker pinned it
 			s.flowCPUs[i] = host.CPUs(f.CPU)
@@ -163,6 +166,12 @@ func (s *session) confirmPinned() error {
 			}
 			if err != nil {
 				return err
+			}
+			if s.spec.Engine == load.Ustack { // the process, on all of its CPUs
+				if !slices.Equal(got, s.spec.ProcessCPUs()) {
+					return &Error{Code: "not-in-force", Text: fmt.Sprintf("the process of the user-space stack was confined to the CPUs %v, the kernel has %v", host.CPUList(s.spec.ProcessCPUs()), host.CPUList(got))}
+				}
+				continue
 			}
 			if len(got) != 1 || !slices.Contains(want, got[0]) {
 				return &Error{Code: "not-in-force", Text: fmt.Sprintf("flow %d: its thread was pinned to one of the CPUs %v, the kernel has %v", f.ID+k-first, want, host.CPUList(got))}

@@ -20,6 +20,8 @@ type Options struct {
 	// AllowSettings lets the controller configure and place: for agents that the
 	// controller's own user started.
 	AllowSettings bool
+	// Namespace: the agent lives in a network namespace that was made for it.
+	Namespace bool
 	// Idle is how long a session may make no call; a load that is prepared adds its
 	// lifetime. 0: for ever.
 	Idle    time.Duration

@@ -102,7 +102,8 @@ func (c *Client) PID() int { return c.pid }
 func Main() int {
 	// An agent samples and waits; a collection in the window would show.
 	debug.SetGCPercent(400)
-	if os.Getenv(homeVariable) == "namespace" {
+	namespace := os.Getenv(homeVariable) == "namespace"
+	if namespace {
 		if err := settle(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
@@ -113,7 +114,7 @@ func Main() int {
 		fmt.Fprintln(os.Stderr, "agent: control socket:", err)
 		return 1
 	}
-	err = Serve(context.Background(), conn, Options{Name: os.Getenv(nameVariable), Limits: DefaultLimits(), AllowSettings: true})
+	err = Serve(context.Background(), conn, Options{Name: os.Getenv(nameVariable), Limits: DefaultLimits(), AllowSettings: true, Namespace: namespace})
 	var left *NotRestoredError
 	switch {
 	case errors.As(err, &left):

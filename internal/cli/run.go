@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackmeter/stackmeter/internal/host"
 	"github.com/stackmeter/stackmeter/internal/knob"
+	"github.com/stackmeter/stackmeter/internal/load"
 	"github.com/stackmeter/stackmeter/internal/rig"
 	"github.com/stackmeter/stackmeter/internal/tui"
 	"github.com/stackmeter/stackmeter/meter"
@@ -39,6 +40,7 @@ end.`,
   stackmeter run tcp_stream --receiver 10.0.0.2 -P 4 --output today.json
   stackmeter run udp_stream --segment-size 1448 --gro --sender 10.0.0.1:eth1 --receiver 10.0.0.2:eth1
   stackmeter run tcp_rr --rate 2000 --confidence 95 --within 5
+  stackmeter run tcp_stream --engine ustack --technique gather=1
   stackmeter run tcp_bidir --inventory lab.yaml --mesh --wait 1m`,
 		Args: argCheck(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args) },
@@ -52,7 +54,8 @@ end.`,
 	f.register(c)
 	c.SetHelpFunc(f.help)
 	for flag, words := range map[string][]string{
-		"format": append([]string{textFormat}, runFormatNames()...), "model": {"auto", "thread", "process", "epoll"}, "engine": {"kernel", "null"},
+		"format": append([]string{textFormat}, runFormatNames()...), "model": {"auto", "thread", "process", "epoll"}, "engine": {"kernel", "ustack", "null"},
+		"stack-ends": {"server", "client", "both"}, "stack-device": load.StackDevices,
 		"send-method": {"copy", "more", "sendfile", "zerocopy"}, "receive-method": {"copy", "truncate", "zerocopy"}, "receive": {"message", "any"},
 	} {
 		_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))

@@ -43,6 +43,7 @@ func (f *runFlags) register(c *cobra.Command) {
 		{"What a flow carries", f.payloadFlags},
 		{"UDP", f.datagramFlags},
 		{"Sockets", f.socketFlags},
+		{"User-space stack (--engine ustack)", f.stackFlags},
 		{"How long, how sure", f.timeFlags},
 		{"Output", f.outputFlags},
 	} {
@@ -73,7 +74,7 @@ func (f *runFlags) flowFlags(fl *pflag.FlagSet) {
 	fl.IntVarP(&f.config.Threads, "threads", "T", 0, "threads of each host in model epoll; default: one a CPU")
 	cpusFlag(fl, &f.config.SenderCPUs, "sender-cpus", "the senders' threads are pinned to these in turn, as 0,2-3; default: not pinned")
 	cpusFlag(fl, &f.config.ReceiverCPUs, "receiver-cpus", "likewise the receivers'")
-	fl.StringVar(&f.config.Engine, "engine", "", "`ENGINE`: kernel (default), or null, which carries nothing and shows the tool's own ceiling")
+	fl.StringVar(&f.config.Engine, "engine", "", "`ENGINE`: kernel (default), ustack (a TCP/IP stack in user space, see below), or null, which carries nothing and shows the tool's own ceiling")
 }
 
 func (f *runFlags) payloadFlags(fl *pflag.FlagSet) {
@@ -133,6 +134,8 @@ var flagOf = map[string]string{
 	"nodelay": "--nodelay", "congestion": "--congestion", "pacing_bits_per_second": "--pacing", "tos": "--tos", "priority": "--priority",
 	"bind_device": "--bind-device", "single_port": "--single-port", "ramp_up_nanoseconds": "--ramp-up", "duration_nanoseconds": "--duration",
 	"interval_nanoseconds": "--interval", "confidence": "--confidence", "within": "--within", "max_duration_nanoseconds": "--max-duration",
+	"stack_ends": "--stack-ends", "stack_device": "--stack-device", "stack_queues": "--stack-queues", "stack_no_offload": "--stack-no-offload",
+	"techniques": "--technique", "stack_addresses": "--stack-address", "stack_address": "--stack-address", "stack_gateway": "--stack-gateway",
 }
 
 var leadingFields = regexp.MustCompile(`^[a-z_]+(, [a-z_]+)*`)

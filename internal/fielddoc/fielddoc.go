@@ -85,7 +85,7 @@ func (d *doc) rows(prefix string, typ reflect.Type) {
 			d.t.Errorf("%s.%s has no JSON name", typ, f.Name)
 		}
 		absent := ""
-		if strings.Contains(opts, "omitempty") {
+		if strings.Contains(opts, "omitempty") || strings.Contains(opts, "omitzero") {
 			absent = "may be absent"
 		}
 		path := prefix + name
@@ -106,6 +106,8 @@ func jsonType(typ reflect.Type) (kind string, inner reflect.Type, suffix string)
 		return "any", nil, ""
 	case typ.Kind() == reflect.Pointer:
 		return jsonType(typ.Elem())
+	case typ.String() == "netip.Addr" || typ.String() == "netip.Prefix":
+		return "string", nil, ""
 	case reflect.PointerTo(typ).Implements(reflect.TypeFor[json.Marshaler]()):
 		return "object, see " + strings.TrimPrefix(typ.PkgPath(), module) + "." + typ.Name(), nil, ""
 	}

@@ -46,12 +46,11 @@ var rank = map[string]int{
 	"internal/profile":        140,
 	"internal/profile/pmu":    130,
 	// F2 engines
-	"internal/load":         200,
-	"internal/load/wire":    203,
-	"internal/load/kernel":  205,
-	"internal/load/engines": 208,
-	"internal/rig":          220,
-	"internal/tune":         225,
+	"internal/load":        200,
+	"internal/load/wire":   203,
+	"internal/load/kernel": 205,
+	"internal/rig":         220,
+	"internal/tune":        225,
 
 	"ustack/internal/wire":       230,
 	"ustack/internal/tcp":        240,
@@ -68,6 +67,9 @@ var rank = map[string]int{
 	"ustack/device/packet":       260,
 	"ustack/device/devicetest":   270,
 	"ustack/device/pipe":         260,
+
+	"internal/load/userstack": 280,
+	"internal/load/engines":   285,
 	// F3 experiment
 	"internal/agent":      300,
 	"internal/experiment": 310,

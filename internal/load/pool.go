@@ -95,6 +95,9 @@ func split(spec Spec) ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
+	if spec.Engine == Ustack { // its connections have no descriptors
+		most = MaxFlows
+	}
 	var out []part
 	byNIC := map[int]int{} // index in out
 	slot := 0

@@ -45,6 +45,9 @@ type StackLink struct {
 	Address netip.Prefix `json:"address"`
 	// Gateway is the router to everything else; may be invalid: there is none.
 	Gateway netip.Addr `json:"gateway,omitzero"`
+	// Own: the network namespace is the run's own, so the kernel may be told to forward to a
+	// TUN or TAP device and to answer for the address on the link; elsewhere that is the host's to set.
+	Own bool `json:"own,omitempty"`
 }
 
 // StackInfo is a stack as it was in force, read back from it.
