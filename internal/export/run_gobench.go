@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/stackmeter/stackmeter/meter"
@@ -66,6 +68,15 @@ func RunGoBench(w io.Writer, r *meter.Result) error {
 	return b.Flush()
 }
 
+// techniques are those of a user-space stack that were asked for.
+func techniques(c *meter.Config) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(c.Stack.Techniques)) {
+		all = append(all, name+":"+c.Stack.Techniques[name])
+	}
+	return strings.Join(all, ",")
+}
+
 // benchName is what was run: the workload, and options that are not the default.
 func benchName(c *meter.Config) string {
 	transport, pattern := strings.ToUpper(c.Transport()), c.Pattern()
@@ -86,6 +97,11 @@ func benchName(c *meter.Config) string {
 		{"rate", c.Rate, c.Rate > 0},
 		{"model", c.Model, c.Model != meter.Auto},
 		{"engine", c.Engine, c.Engine != "kernel"},
+		{"ends", c.Stack.Ends, c.Stack.Ends != ""},
+		{"device", c.Stack.Device, c.Stack.Device != ""},
+		{"queues", c.Stack.Queues, c.Stack.Queues > 1},
+		{"offload", "off", c.Stack.NoOffload},
+		{"techniques", techniques(c), len(c.Stack.Techniques) > 0},
 		{"send", c.SendMethod, c.SendMethod != ""},
 		{"receive", c.ReceiveMethod, c.ReceiveMethod != ""},
 		{"segment", c.SegmentBytes, c.SegmentBytes > 0},

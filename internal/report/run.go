@@ -25,6 +25,7 @@ func Run(w io.Writer, r *meter.Result, o TextOptions) error {
 	p.runLatency(r)
 	p.runCost(r)
 	p.runSockets(r)
+	p.runStacks(r)
 	p.runTiming(r)
 	p.runDrops(r)
 	if len(r.Warnings) > 0 {

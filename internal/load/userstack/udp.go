@@ -117,18 +117,6 @@ func (d *datagrams) Abort() {
 
 func (d *datagrams) Close() { _ = d.c.Close() }
 
-// longest checks that a flow's datagrams are not longer than a packet: the stack cuts none.
-func (st *stack) longest(f *load.FlowSpec) error {
-	headers := 20 + 8
-	if st.address.Addr().Is6() {
-		headers = 40 + 8
-	}
-	if most, n := st.info.MTU-headers, max(f.MessageBytes, f.Response()); n > most {
-		return fmt.Errorf("message_bytes: %d, over the user-space stack at MTU %d a datagram holds at most %d: it sends no fragments", n, st.info.MTU, most)
-	}
-	return nil
-}
-
 // rendezvous is where the clients of some flows say hello. Each flow gets a socket of its own,
 // bound to the same address and connected to its client.
 type rendezvous struct {
@@ -148,9 +136,6 @@ type guest struct {
 }
 
 func (st *stack) listenUDP(f *load.FlowSpec) (load.Listener, error) {
-	if err := st.longest(f); err != nil {
-		return nil, err
-	}
 	at, err := st.own(f)
 	if err != nil {
 		return nil, err
@@ -253,9 +238,6 @@ func (r *rendezvous) Close() {
 
 // dialUDP says hello until the server answers from the flow's socket.
 func (st *stack) dialUDP(f *load.FlowSpec, id int, to netip.AddrPort, o load.DialOptions) (load.Transport, error) {
-	if err := st.longest(f); err != nil {
-		return nil, err
-	}
 	c, err := st.DialUDP(f.Local, to)
 	if err == nil {
 		if err = introduce(c, f, id, o.Timeout); err != nil {
