@@ -65,6 +65,7 @@ var rank = map[string]int{
 	"ustack/device/capture":      260,
 	"ustack/device/tun":          260,
 	"ustack/device/packet":       260,
+	"ustack/device/xdp":          260,
 	"ustack/device/devicetest":   270,
 	"ustack/device/pipe":         260,
 

@@ -130,6 +130,8 @@ func (f *Frame) Truncate(n int) {
 	f.end = f.off + int32(n)
 }
 
-// Place returns where the packet begins in the region of its pool, for devices that
-// registered the region. It is meaningless for frames without one.
-func (f *Frame) Place() int { return f.at + int(f.off) }
+// Place returns where the packet begins in the region of p, in bytes, for devices that
+// registered it; false for a frame that lies elsewhere.
+func (f *Frame) Place(p *Pool) (at int, ok bool) {
+	return f.at + int(f.off), f.home == p && p.region != nil
+}
