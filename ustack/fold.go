@@ -239,7 +239,7 @@ func (c *TCPConn) foldInto(b []byte) int {
 		if len(p) > len(b)-n {
 			break
 		}
-		u.sum.CopyAdd(b[n:], p)
+		c.st.fuse(&u.sum, b[n:], p)
 		if u.judge(); u.state == bad {
 			break // what follows is behind a gap
 		}

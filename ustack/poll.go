@@ -74,7 +74,7 @@ func (c *TCPConn) TryWrite(b []byte) (int, error) {
 		if room == nil {
 			break
 		}
-		k := c.st.copy(room, b[n:])
+		k := c.st.sendCopy(room, b[n:])
 		c.snd.commit(k)
 		n += k
 	}

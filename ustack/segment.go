@@ -68,7 +68,8 @@ func (s *shard) gatherPayload(c *TCPConn, f *frame.Frame, ce bool, h *wire.TCP) 
 		count = (n + size - 1) / size
 	}
 	if c.arrived >= 0 {
-		if a := &s.arrivals[c.arrivedLast]; a.continuedBy(h, n, ce) {
+		a := &s.arrivals[c.arrivedLast]
+		if a.continuedBy(h, n, ce) && (s.st.cfg.Techniques.ACKs == ACKBunch || a.seg.Count+count <= 2) {
 			a.seg.Flags |= h.Flags
 			a.seg.Window = h.Window
 			a.seg.Len += n
@@ -141,7 +142,9 @@ func (s *shard) arriveAll(c *TCPConn, now int64) {
 		if s.out.Events&(tcp.Reuse|tcp.ResetSender) != 0 {
 			s.special(c, a, now)
 		}
-		j = a.next
+		if j = a.next; j >= 0 && s.st.cfg.Techniques.ACKs == ACKSecond && !c.gone {
+			c.tcp.Output(now, &s.out) // it acknowledges what has come so far
+		}
 	}
 	c.arrived = -1
 	if c.rx.folding != nil {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stackmeter/stackmeter/memcopy"
 	"github.com/stackmeter/stackmeter/ustack/frame"
 	"github.com/stackmeter/stackmeter/ustack/internal/reassembly"
 	"github.com/stackmeter/stackmeter/ustack/internal/tcp"
@@ -46,7 +47,8 @@ type shard struct {
 	last         *TCPConn   // of the frame before
 	out          tcp.Out
 	tx           []*frame.Frame
-	pieces       [][]byte // of a send buffer, while a burst is made
+	pieces       [][]byte        // of a send buffer, while a burst is made
+	sum          memcopy.Partial // of a payload that is copied
 	parts        reassembly.Table
 	chunks       chunkPool
 	limits       rateLimits
@@ -58,7 +60,7 @@ type shard struct {
 }
 
 func newShard(st *Stack, i int) (*shard, error) {
-	pool, err := frame.NewPool(st.frameConfig())
+	pool, err := frame.NewPool(st.frames)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +146,9 @@ func (s *shard) run() {
 }
 
 // yields reports whether the goroutines that a bunch has made ready run before the next.
-func (s *shard) yields() bool { return !s.st.cfg.Techniques.LockThread }
+func (s *shard) yields() bool {
+	return s.st.cfg.Techniques.Wake == WakeSame && s.st.cfg.Techniques.Locality == LocalShard
+}
 
 // turn does all that is to be done now: one bunch of frames from the device through
 // all layers, timers, and calls of the application. It returns how many frames there
@@ -224,13 +228,10 @@ func (s *shard) flush() {
 // send queues a frame for the device.
 func (s *shard) send(f *frame.Frame) {
 	s.tx = append(s.tx, f)
-	if len(s.tx) >= sendBunch {
+	if len(s.tx) >= s.st.cfg.Techniques.Bunch {
 		s.flush()
 	}
 }
-
-// sendBunch bounds how much is made before any of it leaves.
-const sendBunch = 128
 
 // fail ends all connections after the device has failed.
 func (s *shard) fail(err error) {

@@ -18,15 +18,18 @@ import (
 
 // Stack is a TCP/IP stack on one device. Its methods may be called by any goroutine.
 type Stack struct {
-	cfg    Config
-	info   DeviceInfo
-	copy   copier
+	cfg  Config
+	info DeviceInfo
+	routines
 	toUser copier // copy, or what AroundCopy made of it
 	start  time.Time
 	secret [2]uint64
 	own    map[wire.Addr]bool
 	links  []link
-	routes map[int]wire.Addr // default router by IP version
+	frames frame.Config
+	// payloadAt is where in a frame the payload of a TCP segment goes on send, bytes.
+	payloadAt int
+	routes    map[int]wire.Addr // default router by IP version
 
 	shards []*shard
 	turn   atomic.Uint32 // which shard gets the next flow opened from here
@@ -74,7 +77,7 @@ func New(cfg Config) (*Stack, error) {
 		info: cfg.Device.Info(), start: time.Now(), own: map[wire.Addr]bool{}, routes: map[int]wire.Addr{},
 		listeners: map[endpoint]*Listener{}, packets: map[endpoint]*PacketConn{}, connected: map[flowKey]*PacketConn{},
 	}
-	if cfg.Techniques, st.copy, err = cfg.Techniques.complete(); err != nil {
+	if cfg.Techniques, st.routines, err = cfg.Techniques.complete(); err != nil {
 		return nil, err
 	}
 	st.toUser = st.copy
@@ -82,6 +85,7 @@ func New(cfg Config) (*Stack, error) {
 		st.toUser = cfg.AroundCopy(st.copy)
 	}
 	st.cfg = cfg
+	st.layOut()
 	var seed [20]byte
 	_, _ = rand.Read(seed[:]) // never fails
 	st.fragmentID.Store(binary.LittleEndian.Uint32(seed[16:]))
@@ -111,31 +115,6 @@ func New(cfg Config) (*Stack, error) {
 
 // now is the stack's clock: nanoseconds, never 0.
 func (st *Stack) now() int64 { return int64(time.Since(st.start)) + int64(time.Second) }
-
-// frameConfig is what the pools of shards are made with.
-func (st *Stack) frameConfig() frame.Config {
-	head := st.info.Headroom + headroom
-	size := head + max(st.info.ReceiveSize, st.info.MTU+wire.EthernetLen)
-	if st.info.SegmentSize > 0 {
-		size = max(size, head+st.info.SegmentSize)
-	}
-	const small, page = 2048, 4096
-	if size <= small {
-		size = small
-	} else {
-		size = (size + page - 1) / page * page
-	}
-	limit := st.cfg.Frames
-	if limit == 0 {
-		limit = max(framesMemory/size, 1024)
-	}
-	return frame.Config{FrameSize: size, Limit: limit, Headroom: head, Buffers: st.cfg.Techniques.Buffers}
-}
-
-// headroom is room for all headers before a payload, rounded up to a cache line.
-const headroom = 128
-
-const framesMemory = 256 << 20
 
 // source returns the address to use towards dst, and the next hop.
 func (st *Stack) source(dst wire.Addr) (src, hop wire.Addr, err error) {

@@ -1,6 +1,7 @@
 package ustack
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -22,49 +23,66 @@ type Technique struct {
 func TechniqueNames() []Technique { return slices.Clone(switches) }
 
 var switches = []Technique{
-	{
-		Name: "gather", Doc: "frames that pass the layers together, 1 to 1024; default 64",
+	count("gather", "frames that pass the layers together on receive, 1 to 1024; default 64",
+		gatherDefault, func(t *Techniques) *int { return &t.Gather }),
+	count("bunch", "frames that leave together, 1 to 1024; default 128",
+		bunchDefault, func(t *Techniques) *int { return &t.Bunch }),
+	word("checksum", "when TCP checksums are verified: on arrival, or in the reader's copy",
+		func(t *Techniques) *Checksum { return &t.Checksum }, "arrival", OnArrival, "reader", InReader),
+	routine("copy", "copy routine on receive, one of package memcopy's ('stackmeter copy' lists them), or auto",
+		func(t *Techniques) *string { return &t.Copy }),
+	routine("send-copy", "copy routine on send, as copy",
+		func(t *Techniques) *string { return &t.SendCopy }),
+	routine("fused", "routine that copies and sums: on receive with checksum=reader, on send where the device makes no checksums",
+		func(t *Techniques) *string { return &t.Fused }),
+	word("align", "whether payloads begin at a cache line of 64 bytes, or where their headers end",
+		func(t *Techniques) *bool { return &t.Align }, "off", false, "on", true),
+	word("acks", "what is acknowledged at once: all of a bunch, or every second segment",
+		func(t *Techniques) *ACKs { return &t.ACKs }, "bunch", ACKBunch, "second", ACKSecond),
+	word("buffers", "how frames are come by: recycled, allocated in bulk, or each on its own",
+		func(t *Techniques) *frame.Buffers { return &t.Buffers }, "recycled", frame.Recycled, "bulk", frame.Bulk, "single", frame.Single),
+	word("locality", "where a flow's packets are processed: in its shard, or spread over all CPUs one by one",
+		func(t *Techniques) *Locality { return &t.Locality }, "shard", LocalShard, "spread", Spread),
+	word("wake", "where a goroutine woken by the shard runs: on the same thread next, or on any",
+		func(t *Techniques) *Wake { return &t.Wake }, "same", WakeSame, "any", WakeAny),
+	word("thread", "whether each shard has a thread of its own, on which nothing else runs",
+		func(t *Techniques) *bool { return &t.LockThread }, "shared", false, "own", true),
+}
+
+// count is a switch that is a number of frames.
+func count(name, doc string, none int, at func(*Techniques) *int) Technique {
+	return Technique{
+		Name: name, Doc: doc,
 		set: func(t *Techniques, v string) error {
 			n, err := strconv.Atoi(v)
 			if err != nil || n < 1 || n > 1024 {
 				return fmt.Errorf("%q: want 1 to 1024 frames", v)
 			}
-			t.Gather = n
+			*at(t) = n
 			return nil
 		},
-		get: func(t *Techniques) string {
-			if t.Gather == 0 {
-				return strconv.Itoa(gatherDefault)
-			}
-			return strconv.Itoa(t.Gather)
-		},
-	},
-	word("checksum", "when TCP checksums are verified: on arrival, or in the reader's copy",
-		func(t *Techniques) *Checksum { return &t.Checksum }, "arrival", OnArrival, "reader", InReader),
-	{
-		Name: "copy", Doc: "copy routine, one of package memcopy's ('stackmeter copy' lists them), or auto",
+		get: func(t *Techniques) string { return strconv.Itoa(cmp.Or(*at(t), none)) },
+	}
+}
+
+// routine is a switch that names a routine of package memcopy.
+func routine(name, doc string, at func(*Techniques) *string) Technique {
+	return Technique{
+		Name: name, Doc: doc,
 		set: func(t *Techniques, v string) error {
 			if v == "auto" {
 				v = ""
 			}
-			try := Techniques{Copy: v}
+			var try Techniques
+			*at(&try) = v
 			if _, _, err := try.complete(); err != nil {
 				return err
 			}
-			t.Copy = v
+			*at(t) = v
 			return nil
 		},
-		get: func(t *Techniques) string {
-			if t.Copy == "" {
-				return "auto"
-			}
-			return t.Copy
-		},
-	},
-	word("buffers", "how frames are come by: recycled, allocated in bulk, or each on its own",
-		func(t *Techniques) *frame.Buffers { return &t.Buffers }, "recycled", frame.Recycled, "bulk", frame.Bulk, "single", frame.Single),
-	word("thread", "whether each shard has a thread of its own, on which nothing else runs",
-		func(t *Techniques) *bool { return &t.LockThread }, "shared", false, "own", true),
+		get: func(t *Techniques) string { return cmp.Or(*at(t), "auto") },
+	}
 }
 
 // word is a switch whose values have names: pairs is name, value, name, value ...

@@ -7,7 +7,10 @@ import (
 
 // TestTechniquesByName sets each switch to each of its values and reads it back.
 func TestTechniquesByName(t *testing.T) {
-	others := map[string][]string{"gather": {"64", "1", "1024"}, "copy": {"auto", "memmove"}}
+	others := map[string][]string{
+		"gather": {"64", "1", "1024"}, "bunch": {"128", "1", "1024"},
+		"copy": {"auto", "memmove"}, "send-copy": {"auto", "memmove"}, "fused": {"auto", "two-pass"},
+	}
 	defaults := Techniques{}.Strings()
 	for _, s := range TechniqueNames() {
 		values := s.Values

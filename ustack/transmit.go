@@ -34,7 +34,7 @@ func (s *shard) transmit(c *TCPConn, x *tcp.Send) {
 			return
 		}
 		n := left
-		if n > x.MSS && (s.st.info.SegmentSize == 0 || len(f.Tail()) < n) {
+		if n > x.MSS && (s.st.info.SegmentSize == 0 || f.Cap()-s.st.payloadAt < n) {
 			n = x.MSS
 		}
 		last := n == left
@@ -42,15 +42,16 @@ func (s *shard) transmit(c *TCPConn, x *tcp.Send) {
 		if !last {
 			h.Flags &^= wire.FIN | wire.PSH
 		}
-		var sum memcopy.Partial
+		f.Reset(s.st.payloadAt)
+		s.sum = memcopy.Partial{}
 		body := f.Extend(n)
 		for len(body) > 0 {
 			p := pieces[0][skip:]
 			if s.st.info.SendChecksum {
-				skip += s.st.copy(body, p)
+				skip += s.st.sendCopy(body, p)
 				body = body[min(len(p), len(body)):]
 			} else {
-				k := sum.CopyAdd(body, p)
+				k := s.st.fuse(&s.sum, body, p)
 				skip += k
 				body = body[k:]
 			}
@@ -59,7 +60,7 @@ func (s *shard) transmit(c *TCPConn, x *tcp.Send) {
 			}
 		}
 		h.Put(f.Prepend(h.HeaderLen))
-		s.sealTCP(f, &ip, &h, sum, n, x.MSS)
+		s.sealTCP(f, &ip, &h, s.sum, n, x.MSS)
 		s.counters[outSegs] += uint64(max((n+x.MSS-1)/x.MSS, 1))
 		s.sendIP(f, &ip, c.hop, 0)
 		if last {

@@ -24,7 +24,7 @@ func (c *TCPConn) Write(b []byte) (int, error) {
 		if err != nil || len(b) == 0 {
 			return n, c.wrap("write", err)
 		}
-		k := c.st.copy(room, b[n:])
+		k := c.st.sendCopy(room, b[n:])
 		c.snd.commit(k)
 		n += k
 		if untold += k; untold >= writeBunch {
