@@ -25,6 +25,8 @@ const (
 	strays
 	folded
 	rxBehind
+	rxDealt
+	rxBacklog
 	activeOpens
 	passiveOpens
 	attemptFails
@@ -65,7 +67,7 @@ type counters [int(countersN) + int(wire.Faults)]uint64
 var counterNames = [countersN]string{
 	rxCalls: "UstackReceiveCalls", rxSleeps: "UstackSleeps", rxFrames: "IpInReceives", rxNotForUs: "IpInAddrErrors", rxProtocol: "IpInUnknownProtos",
 	txFrames: "IpOutRequests", txDropped: "IpOutDiscards", txErrors: "UstackOutErrors",
-	txNoFrame: "UstackOutNoFrame", txNoNeighbour: "IpOutNoRoutes", strays: "UstackHandedOver", folded: "UstackInFolded", rxBehind: "UstackInBehind",
+	txNoFrame: "UstackOutNoFrame", txNoNeighbour: "IpOutNoRoutes", strays: "UstackHandedOver", folded: "UstackInFolded", rxBehind: "UstackInBehind", rxDealt: "UstackSpread", rxBacklog: "UstackBacklogDropped",
 	activeOpens: "TcpActiveOpens", passiveOpens: "TcpPassiveOpens", attemptFails: "TcpAttemptFails", estabResets: "TcpEstabResets",
 	inSegs: "TcpInSegs", inMerged: "UstackInMerged", tcpCalls: "UstackTCPCalls", deliveries: "UstackDeliveries", wakeups: "UstackWakeups", outSegs: "TcpOutSegs", outRsts: "TcpOutRsts",
 	listenOverflows: "TcpExtListenOverflows", timeWaitOverflow: "TcpExtTCPTimeWaitOverflow",

@@ -72,5 +72,8 @@ var techniques = map[string]ustack.Techniques{
 	"single":     {Buffers: frame.Single},
 	"own-thread": {LockThread: true},
 	"paper":      {Gather: 1, Buffers: frame.Single, Copy: "memmove"},
-	"rep-movsb":  {Copy: "rep-movsb"},
+	"rep-movsb":  {Copy: "rep-movsb", SendCopy: "rep-movsb", Fused: "two-pass"},
+	"fused":      {Checksum: ustack.InReader, Fused: "fused-go64", Align: true},
+	"elsewhere":  {Wake: ustack.WakeAny, ACKs: ustack.ACKSecond, Bunch: 1},
+	"spread":     {Locality: ustack.Spread},
 }

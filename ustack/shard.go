@@ -161,10 +161,17 @@ func (s *shard) turn() (n int, until int64, woke bool, err error) {
 	s.counters[rxCalls]++
 	now := s.st.now()
 	s.acknowledgeOwed(now)
-	if n > 0 {
+	switch {
+	case n == 0:
+	case s.st.spread != nil:
+		s.deal(s.batch[:n])
+	default:
 		s.receive(s.batch[:n], now)
 	}
 	s.takeStrays(now)
+	if n == 0 {
+		s.acknowledgeOwed(now) // what strays have left: there is no turn of the application
+	}
 	s.timersDue(now)
 	s.takeMail(now)
 	s.flush()

@@ -45,6 +45,7 @@ type Stack struct {
 	connected map[flowKey]*PacketConn
 	flows     sync.Map // flowKey -> *shard, where there are several shards
 
+	spread  *spreading // nil: packets stay in their shards
 	running sync.WaitGroup
 }
 
@@ -106,6 +107,11 @@ func New(cfg Config) (*Stack, error) {
 			return nil, errors.Join(err, st.closeShards(), cfg.Device.Close())
 		}
 		st.shards = append(st.shards, s)
+	}
+	if cfg.Techniques.Locality == Spread {
+		if st.spread, err = startSpreading(); err != nil {
+			return nil, errors.Join(err, st.closeShards(), cfg.Device.Close())
+		}
 	}
 	for _, s := range st.shards {
 		st.running.Go(s.run)
@@ -194,6 +200,7 @@ func (st *Stack) Close() error {
 		s.stop()
 	}
 	st.running.Wait()
+	st.spread.stop()
 	return errors.Join(st.closeShards(), st.cfg.Device.Close())
 }
 

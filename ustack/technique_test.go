@@ -66,7 +66,7 @@ func TestNetConnWithTechniques(t *testing.T) {
 }
 
 func TestTechniquesThatAreNone(t *testing.T) {
-	for _, tech := range []ustack.Techniques{{Gather: -1}, {Gather: 5000}, {Copy: "no-such"}, {Copy: "sum-ref16"}} {
+	for _, tech := range []ustack.Techniques{{Gather: -1}, {Gather: 5000}, {Copy: "no-such"}, {Copy: "sum-ref16"}, {SendCopy: "fused-go64"}, {Fused: "memmove"}, {Bunch: 5000}} {
 		d, _, err := pipe.New(pipe.Config{})
 		if err != nil {
 			t.Fatal(err)

@@ -23,9 +23,14 @@ var techniques = []struct {
 	{"gather=1", ustack.Techniques{Gather: 1}},
 	{"gather=8", ustack.Techniques{Gather: 8}},
 	{"checksum=reader", ustack.Techniques{Checksum: ustack.InReader}},
+	{"align=on", ustack.Techniques{Align: true}},
+	{"acks=second", ustack.Techniques{ACKs: ustack.ACKSecond}},
+	{"bunch=1", ustack.Techniques{Bunch: 1}},
+	{"locality=spread", ustack.Techniques{Locality: ustack.Spread}},
+	{"wake=any", ustack.Techniques{Wake: ustack.WakeAny}},
 	{"buffers=bulk", ustack.Techniques{Buffers: frame.Bulk}},
 	{"buffers=single", ustack.Techniques{Buffers: frame.Single}},
-	{"copy=memmove", ustack.Techniques{Copy: "memmove"}},
+	{"copy=memmove", ustack.Techniques{Copy: "memmove", SendCopy: "memmove"}},
 	{"thread=own", ustack.Techniques{LockThread: true}},
 }
 
