@@ -19,6 +19,9 @@ func disturbed(root host.Root, of Info, old, want string) ([]*entry, error) {
 		return bystanders(root, old, want)
 	case of.Kind == "ethtool" && strings.HasSuffix(name, "-channels"):
 		return note(queueKnobs(root, nic))
+	case of.Kind == "qdisc":
+		// qdisc_create in net/sched/sch_api.c gives a NIC without a queue a length of 1000.
+		return note([]Knob{NICNumber(root, of.Key, "tx_queue_len")})
 	case of.Kind == "linksize" && !strings.Contains(name, "ipv4"):
 		k, err := LinkSize(nic, name[:3]+"-ipv4-max-size")
 		if err != nil {

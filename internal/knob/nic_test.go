@@ -96,6 +96,20 @@ func TestSizesGiveTheIPv4OnesBack(t *testing.T) {
 	})
 }
 
+func TestQdiscGivesTheQueuesLengthBack(t *testing.T) {
+	inVeth(t, func(root host.Root) {
+		length := NICNumber(root, "sm0", "tx_queue_len")
+		if err := length.Write("0"); err != nil {
+			t.Error(err)
+		}
+		holding(t, root, func(s *Set) {
+			put(t, s, Qdisc("sm0"), "pfifo")
+			reads(t, length, "1000")
+		})
+		reads(t, length, "0")
+	})
+}
+
 func TestLackingParametersAreNotSupported(t *testing.T) {
 	inVeth(t, func(host.Root) {
 		for _, name := range []string{"rx-ring", "rx-usecs", "adaptive-rx", "combined-channels"} {
