@@ -70,9 +70,10 @@ func ours(root host.Root, nic string) func() error {
 	return func() error { return root.CheckNIC(nic) }
 }
 
-// writeFile writes in one system call and creates nothing.
+// writeFile writes in one system call and creates nothing. It truncates, as a
+// shell's redirection does: to the kernel that is nothing, in a captured tree it matters.
 func writeFile(path, v string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return err
 	}

@@ -157,3 +157,11 @@ func TestProcessesByNumberAreNotEmitted(t *testing.T) {
 		t.Errorf("%v, %v", lines, err)
 	}
 }
+
+// shellHere runs a script where the test runs.
+func shellHere(t *testing.T, path string) {
+	t.Helper()
+	if out, err := exec.Command("/bin/sh", path).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
