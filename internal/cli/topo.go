@@ -9,13 +9,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackmeter/stackmeter/internal/report"
 	"github.com/stackmeter/stackmeter/internal/result"
 	"github.com/stackmeter/stackmeter/internal/topo"
 )
 
 type topoFlags struct {
-	root, capture string
-	queues, json  bool
+	root, capture   string
+	svg, html, into string
+	queues, json    bool
 }
 
 func newTopo() *cobra.Command {
@@ -34,6 +36,7 @@ capture holds names of interfaces and settings, and no address, host name,
 serial number or key.`,
 		Example: `  stackmeter topo
   stackmeter topo --json | jq '.judgements[] | {code, text}'
+  stackmeter topo --svg lab1.svg --html lab1.html
   stackmeter topo --capture lab1.tar.gz
   stackmeter topo --root lab1.tar.gz --queues`,
 		Args: argCheck(cobra.NoArgs),
@@ -42,6 +45,9 @@ serial number or key.`,
 	jsonFlag(c, &f.json)
 	c.Flags().BoolVar(&f.queues, "queues", false, "also a line for each queue and interrupt")
 	c.Flags().StringVar(&f.root, "root", "", "read a captured machine, a `FILE` (.tar.gz) or directory, and not this one")
+	c.Flags().StringVar(&f.svg, "svg", "", "also draw it to `FILE`")
+	c.Flags().StringVar(&f.html, "html", "", "also write it as a page to `FILE`")
+	c.Flags().StringVar(&f.into, "into", "", "also add it to `RESULT`, the directory of a study, and its report.html")
 	c.Flags().StringVar(&f.capture, "capture", "", "also write what was read to `FILE`.tar.gz")
 	return c
 }
@@ -54,10 +60,39 @@ func (f *topoFlags) run(stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := f.draw(m); err != nil {
+		return err
+	}
 	if f.json {
 		return writeJSON(stdout, m)
 	}
 	return m.WriteText(stdout, f.queues)
+}
+
+// draw writes the pictures that were asked for.
+func (f *topoFlags) draw(m *topo.Machine) error {
+	for _, to := range []struct {
+		flag, name string
+		write      func(io.Writer, *topo.Machine) error
+	}{{"--svg", f.svg, report.TopoSVG}, {"--html", f.html, report.TopoHTML}} {
+		if to.name == "" {
+			continue
+		}
+		var b bytes.Buffer
+		if err := to.write(&b, m); err != nil {
+			return err
+		}
+		if err := result.WriteAtomically(to.name, b.Bytes()); err != nil {
+			return usage(fmt.Errorf("%s: %w", to.flag, err))
+		}
+	}
+	if f.into == "" {
+		return nil
+	}
+	if _, err := report.WriteTopo(f.into, m); err != nil {
+		return usage(fmt.Errorf("--into: %w", err))
+	}
+	return nil
 }
 
 func (f *topoFlags) read(stderr io.Writer) (*topo.Machine, error) {

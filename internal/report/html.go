@@ -41,6 +41,7 @@ type page struct {
 	Sections     []section
 	Copy         template.HTML // the copy laboratory's section, or empty
 	Stack        template.HTML // a look into a running stack, or empty
+	Topo         template.HTML // the machine's topology, or empty
 	Profiles     template.HTML // what affinity changed in the profiles of the trials, or empty
 	Study        []fact
 	Hosts        []hostSection
@@ -102,6 +103,9 @@ func HTML(w io.Writer, d *result.Dir) error {
 		return err
 	}
 	if p.Stack, err = stackSection(d.Path); err != nil {
+		return err
+	}
+	if p.Topo, err = topoSectionOf(d.Path); err != nil {
 		return err
 	}
 	if p.Profiles, err = profileSections(d); err != nil {

@@ -115,7 +115,7 @@ func (m *Machine) judgeHop(h *hop) {
 	can := h.possible()
 	need := float64(h.need())
 	names := nicNames(h.NICs)
-	j := Judgement{Code: "link-narrow", Severity: Problem, NICs: names, Evidence: linkEvidence(h, end)}
+	j := Judgement{Code: "link-narrow", Severity: Problem, NICs: names, PCI: []string{h.Upper.Address, h.Lower.Address}, Evidence: linkEvidence(h, end)}
 	who := listing(names)
 	where := fmt.Sprintf("the PCI Express link between %s and %s", h.Upper.Address, h.Lower.Address)
 	rate := fmt.Sprintf("%s, %s each way", l, unit.BitRate(l.Bits()))

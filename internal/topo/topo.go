@@ -74,6 +74,7 @@ type Judgement struct {
 	Text     string     `json:"text"`           // what is so, with the figures
 	Mend     string     `json:"mend,omitempty"` // what changes it
 	NICs     []string   `json:"nics"`           // that it is about
+	PCI      []string   `json:"pci,omitempty"`  // the functions at the ends of the link that it is about
 	Evidence []Evidence `json:"evidence"`       // the figures behind it
 }
 
