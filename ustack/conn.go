@@ -36,6 +36,7 @@ type TCPConn struct {
 	tellAt   atomic.Int64 // bytes read that the shard wants to hear of at once
 
 	closed atomic.Bool
+	abrupt atomic.Bool // Close is Abort
 	rx     receiveQueue
 	snd    sendBuffer
 
@@ -54,11 +55,7 @@ func (s *shard) newConn(k flowKey, l *Listener) *TCPConn {
 	c := &TCPConn{
 		st: s.st, s: s, key: k, listener: l, timerIndex: -1, arrived: -1,
 	}
-	if s.st.info.Link == LinkEthernet {
-		if _, via, err := s.st.source(k.remote); err == nil {
-			c.hop = s.st.neigh.get(via)
-		}
-	}
+	c.hop = s.st.hop(k.remote)
 	if s.st.cfg.Techniques.Checksum == InReader {
 		c.rx.folding = &folding{}
 	}
@@ -69,7 +66,8 @@ func (s *shard) newConn(k flowKey, l *Listener) *TCPConn {
 // adopt makes c one of the shard's connections. Its tcp is set.
 func (s *shard) adopt(c *TCPConn) {
 	c.snd.base = c.tcp.Written()
-	c.snd.limit = sendBufferMin
+	c.snd.most = s.st.cfg.TCP.SendBufferMax
+	c.snd.limit = min(sendBufferMin, c.snd.most)
 	s.flows[c.key] = c
 	if len(s.st.shards) > 1 {
 		s.st.flows.Store(c.key, s)
@@ -132,7 +130,7 @@ func (s *shard) connected(c *TCPConn) {
 // acknowledged gives room to the writer.
 func (c *TCPConn) acknowledged(s *shard) {
 	cwnd, _, _ := c.tcp.Window()
-	limit := min(max(2*cwnd, sendBufferMin), c.st.cfg.TCP.SendBufferMax)
+	limit := max(2*cwnd, sendBufferMin)
 	if c.snd.acknowledge(&s.chunks, c.tcp.Acked(), limit) {
 		c.snd.wake()
 		s.woke = true
@@ -234,39 +232,6 @@ func (c *TCPConn) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// SetNoDelay says whether small segments are sent at once (the default) or held back
-// while one is on its way (Nagle's algorithm).
-func (c *TCPConn) SetNoDelay(on bool) error {
-	return c.do("set", func(int64) { c.tcp.SetNoDelay(on) })
-}
-
-// SetKeepAlive says when a silent peer is probed: after idle, then every interval, and
-// given up after count probes. An idle of 0 turns it off.
-func (c *TCPConn) SetKeepAlive(idle, interval time.Duration, count int) error {
-	return c.do("set", func(now int64) { c.tcp.SetKeepAlive(now, int64(idle), int64(interval), count) })
-}
-
-// SetUserTimeout sets how long to go on without the peer acknowledging anything; 0: 15
-// minutes (RFC 5482, local part).
-func (c *TCPConn) SetUserTimeout(d time.Duration) error {
-	return c.do("set", func(int64) { c.tcp.SetUserTimeout(int64(d)) })
-}
-
-// do runs f with the shard in hand. A connection that has ended has nothing to be set
-// any more.
-func (c *TCPConn) do(op string, f func(now int64)) error {
-	if c.closed.Load() {
-		return c.wrap(op, net.ErrClosed)
-	}
-	c.s.call(func(now int64) {
-		if !c.gone {
-			f(now)
-			c.s.finish(c, now)
-		}
-	})
-	return nil
-}
-
 // CloseWrite sends the end of the stream behind all that was written.
 func (c *TCPConn) CloseWrite() error {
 	c.snd.mu.Lock()
@@ -290,7 +255,12 @@ func (c *TCPConn) CloseRead() error {
 
 // Close ends both directions: what was written is still delivered, in the background.
 // If bytes have arrived that were not read, or still do, the connection is reset.
-func (c *TCPConn) Close() error { return c.close(func(now int64) { c.tcp.Close(now, &c.s.out) }) }
+func (c *TCPConn) Close() error {
+	if c.abrupt.Load() {
+		return c.Abort()
+	}
+	return c.close(func(now int64) { c.tcp.Close(now, &c.s.out) })
+}
 
 // Abort ends the connection at once, with RST, and drops what is on its way.
 func (c *TCPConn) Abort() error { return c.close(func(now int64) { c.tcp.Abort(now, &c.s.out) }) }

@@ -23,6 +23,7 @@ const (
 	txNoFrame
 	txNoNeighbour
 	strays
+	looped
 	folded
 	rxBehind
 	rxDealt
@@ -67,7 +68,7 @@ type counters [int(countersN) + int(wire.Faults)]uint64
 var counterNames = [countersN]string{
 	rxCalls: "UstackReceiveCalls", rxSleeps: "UstackSleeps", rxFrames: "IpInReceives", rxNotForUs: "IpInAddrErrors", rxProtocol: "IpInUnknownProtos",
 	txFrames: "IpOutRequests", txDropped: "IpOutDiscards", txErrors: "UstackOutErrors",
-	txNoFrame: "UstackOutNoFrame", txNoNeighbour: "IpOutNoRoutes", strays: "UstackHandedOver", folded: "UstackInFolded", rxBehind: "UstackInBehind", rxDealt: "UstackSpread", rxBacklog: "UstackBacklogDropped",
+	txNoFrame: "UstackOutNoFrame", txNoNeighbour: "IpOutNoRoutes", strays: "UstackHandedOver", looped: "UstackToItself", folded: "UstackInFolded", rxBehind: "UstackInBehind", rxDealt: "UstackSpread", rxBacklog: "UstackBacklogDropped",
 	activeOpens: "TcpActiveOpens", passiveOpens: "TcpPassiveOpens", attemptFails: "TcpAttemptFails", estabResets: "TcpEstabResets",
 	inSegs: "TcpInSegs", inMerged: "UstackInMerged", tcpCalls: "UstackTCPCalls", deliveries: "UstackDeliveries", wakeups: "UstackWakeups", outSegs: "TcpOutSegs", outRsts: "TcpOutRsts",
 	listenOverflows: "TcpExtListenOverflows", timeWaitOverflow: "TcpExtTCPTimeWaitOverflow",

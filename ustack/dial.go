@@ -32,12 +32,9 @@ func (st *Stack) dialTCP(ctx context.Context, network, address string) (*TCPConn
 	fail := func(local, remote net.Addr, err error) (*TCPConn, error) {
 		return nil, opError("dial", local, remote, err)
 	}
-	if network != "tcp" && network != "tcp4" && network != "tcp6" {
-		return fail(nil, nil, net.UnknownNetworkError(network))
-	}
-	to, err := netip.ParseAddrPort(address)
+	to, err := st.parseRemote("tcp", network, address)
 	if err != nil {
-		return fail(nil, nil, fmt.Errorf("%w: the stack takes an address and a port, not names", err))
+		return fail(nil, nil, err)
 	}
 	dst := wire.AddrOf(to.Addr())
 	remote := tcpAddr(dst, to.Port())
@@ -72,6 +69,36 @@ func (st *Stack) dialTCP(ctx context.Context, network, address string) (*TCPConn
 		return fail(c.LocalAddr(), remote, err)
 	}
 	return c, nil
+}
+
+// parseRemote reads an address to connect to. As in package net, no host and the unspecified
+// address stand for the stack itself.
+func (st *Stack) parseRemote(proto, network, address string) (to netip.AddrPort, err error) {
+	host, port, err := splitAddress(proto, network, address)
+	if err != nil {
+		return to, err
+	}
+	a := netip.IPv4Unspecified()
+	if host != "" {
+		if a, err = netip.ParseAddr(host); err != nil {
+			return to, fmt.Errorf("%w: the stack takes addresses, not names", err)
+		}
+		a = a.Unmap()
+	} else if network == proto+"6" {
+		a = netip.IPv6Unspecified()
+	}
+	if a.IsUnspecified() {
+		for _, p := range st.cfg.Addresses {
+			if p.Addr().Is4() == a.Is4() {
+				a = p.Addr()
+				break
+			}
+		}
+	}
+	if network == proto+"4" && !a.Is4() || network == proto+"6" && a.Is4() {
+		return to, &net.AddrError{Err: "no suitable address for " + network, Addr: host}
+	}
+	return netip.AddrPortFrom(a, port), nil
 }
 
 // openActive begins a connection.

@@ -64,20 +64,9 @@ func (st *Stack) Listen(network, address string) (net.Listener, error) {
 // parseLocal reads an address of this stack; no host stands for all.
 func (st *Stack) parseLocal(proto, network, address string) (endpoint, error) {
 	var e endpoint
-	if network != proto && network != proto+"4" && network != proto+"6" {
-		return e, net.UnknownNetworkError(network)
-	}
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
+	host, port, err := splitAddress(proto, network, address)
+	if e.port = port; err != nil || host == "" {
 		return e, err
-	}
-	n, err := net.DefaultResolver.LookupPort(context.Background(), proto, port)
-	if err != nil {
-		return e, err
-	}
-	e.port = uint16(n)
-	if host == "" {
-		return e, nil
 	}
 	a, err := netip.ParseAddr(host)
 	if err != nil {
@@ -90,6 +79,19 @@ func (st *Stack) parseLocal(proto, network, address string) (endpoint, error) {
 		return e, fmt.Errorf("%v is no address of this stack: %w", a, errNoPort)
 	}
 	return e, nil
+}
+
+// splitAddress reads "host:port", where the port may be the name of a service.
+func splitAddress(proto, network, address string) (host string, port uint16, err error) {
+	if network != proto && network != proto+"4" && network != proto+"6" {
+		return "", 0, net.UnknownNetworkError(network)
+	}
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := net.DefaultResolver.LookupPort(context.Background(), proto, service)
+	return host, uint16(n), err
 }
 
 // listener returns who listens on an address and port, or nil.

@@ -47,6 +47,7 @@ type sendBuffer struct {
 	base    uint32 // sequence number of the first byte held
 	untold  int    // bytes that TCP has not been told of
 	limit   int    // bytes that may be held
+	most    int    // bytes that limit may grow to
 	filling bool   // the writer is copying into the last chunk
 	shut    bool   // no more will be written
 	err     error  // why nothing can be written
@@ -126,7 +127,7 @@ func (b *sendBuffer) view(list [][]byte, seq uint32, n int) [][]byte {
 func (b *sendBuffer) acknowledge(p *chunkPool, seq uint32, limit int) (wake bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.limit = limit
+	b.limit = min(limit, b.most)
 	d := int(int32(seq - b.base))
 	if d > 0 {
 		b.base = seq

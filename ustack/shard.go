@@ -34,7 +34,7 @@ type shard struct {
 	stopping  atomic.Bool
 
 	strayMu sync.Mutex
-	strays  frame.List // frames of this shard's flows that came by another's queue
+	strays  frame.List // frames of this shard's flows that came by another's queue, or from itself
 
 	mu           sync.Mutex
 	flows        map[flowKey]*TCPConn
@@ -314,10 +314,17 @@ func (s *shard) handOver(to *shard, f *frame.Frame) {
 	to.queue.Wake()
 }
 
+// loop gives a packet to the stack itself, at the shard's next turn.
+func (s *shard) loop(f *frame.Frame) {
+	s.counters[looped]++
+	s.strayMu.Lock()
+	s.strays.Push(f)
+	s.strayMu.Unlock()
+	s.queue.Wake()
+}
+
+// takeStrays takes in what other shards have handed over, and the stack's packets to itself.
 func (s *shard) takeStrays(now int64) {
-	if len(s.st.shards) < 2 {
-		return
-	}
 	s.strayMu.Lock()
 	l := s.strays
 	s.strays = frame.List{}

@@ -34,7 +34,10 @@ type Stack struct {
 	shards []*shard
 	turn   atomic.Uint32 // which shard gets the next flow opened from here
 	neigh  neighbours
-	paths  paths
+	// self and direct stand for no neighbour: packets come back to the stack, or need
+	// no address of the link.
+	self, direct neighbour
+	paths        paths
 
 	fragmentID atomic.Uint32 // of the packet last sent in fragments; begins anywhere
 
@@ -124,6 +127,9 @@ func (st *Stack) now() int64 { return int64(time.Since(st.start)) + int64(time.S
 
 // source returns the address to use towards dst, and the next hop.
 func (st *Stack) source(dst wire.Addr) (src, hop wire.Addr, err error) {
+	if st.own[dst] {
+		return dst, dst, nil
+	}
 	d := dst.Netip()
 	for _, l := range st.links {
 		if l.prefix.Contains(d) {

@@ -115,19 +115,35 @@ func (s *shard) sendIP(f *frame.Frame, ip *wire.IP, hop *neighbour, now int64) {
 		ip.ID = uint32(s.ipID)
 	}
 	ip.Put(f.Prepend(ip.HeaderLen))
-	if s.st.info.Link == LinkIP {
-		s.send(f)
-		return
-	}
 	if hop == nil {
-		_, via, err := s.st.source(ip.Dst)
-		if err != nil {
-			s.drop(f, txNoNeighbour)
-			return
-		}
-		hop = s.st.neigh.get(via)
+		hop = s.st.hop(ip.Dst)
 	}
-	s.sendTo(hop, f)
+	switch hop {
+	case nil:
+		s.drop(f, txNoNeighbour)
+	case &s.st.self:
+		s.loop(f)
+	case &s.st.direct:
+		s.send(f)
+	default:
+		s.sendTo(hop, f)
+	}
+}
+
+// hop returns who gets packets for dst: a neighbour, or the stack's self or direct; nil:
+// there is no route.
+func (st *Stack) hop(dst wire.Addr) *neighbour {
+	switch {
+	case st.own[dst]:
+		return &st.self
+	case st.info.Link == LinkIP:
+		return &st.direct
+	}
+	_, via, err := st.source(dst)
+	if err != nil {
+		return nil
+	}
+	return st.neigh.get(via)
 }
 
 // sendTo puts the link's header before an IP packet, once the neighbour's address is

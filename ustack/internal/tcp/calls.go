@@ -1,6 +1,10 @@
 package tcp
 
-import "github.com/stackmeter/stackmeter/ustack/internal/wire"
+import (
+	"math"
+
+	"github.com/stackmeter/stackmeter/ustack/internal/wire"
+)
 
 // Write says that the application has n more bytes to send. Output sends them.
 func (c *Conn) Write(n int) { c.end += uint32(n) }
@@ -58,9 +62,28 @@ func (c *Conn) Consume(now int64, n int) {
 // SetNoDelay turns sending of small segments at once on or off.
 func (c *Conn) SetNoDelay(on bool) { c.cfg.NoDelay = on }
 
+// SetCongestion changes the algorithm.
+func (c *Conn) SetCongestion(to Congestion) {
+	c.cfg.Congestion, c.cc.kind = to, to
+	c.cc.credit, c.cc.cubic = 0, cubic{}
+}
+
+// SetPacing turns pacing on or off. rate bounds it, in bytes per second; 0: no bound.
+func (c *Conn) SetPacing(on bool, rate int64) {
+	c.cfg.Pacing = on
+	c.cfg.PacingMax = uint32(min(max(rate, 0)+1023, math.MaxUint32<<10) >> 10)
+	if !on {
+		c.pace.next, c.timers.pace = 0, 0
+	}
+}
+
+// SetReceiveBuffer sets the receive buffer to n bytes, for good. What was promised stays
+// promised.
+func (c *Conn) SetReceiveBuffer(n int) { c.limit, c.cfg.ReceiveMax = n, n }
+
 // SetKeepAlive sets when probes are sent, as in Config.
 func (c *Conn) SetKeepAlive(now, idle, interval int64, count int) {
-	c.cfg.KeepIdle, c.cfg.KeepInterval, c.cfg.KeepCount = idle, interval, count
+	c.cfg.KeepIdle, c.cfg.KeepInterval, c.cfg.KeepCount = idle, interval, int32(count)
 	c.timers.keep, c.timers.keepSent = 0, 0
 	if idle > 0 {
 		c.timers.heard = now

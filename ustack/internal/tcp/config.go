@@ -46,8 +46,9 @@ type Config struct {
 
 	KeepIdle     int64 // keep-alive probes after so much silence; 0: none
 	KeepInterval int64
-	KeepCount    int
-	UserTimeout  int64 // give up after so long without progress; 0: 15 minutes
+	KeepCount    int32
+	PacingMax    uint32 // of Pacing, KiB per second; 0: no bound
+	UserTimeout  int64  // give up after so long without progress; 0: 15 minutes
 
 	ISN       uint32      // initial sequence number (RFC 6528)
 	TSOffset  uint32      // added to the clock for timestamps

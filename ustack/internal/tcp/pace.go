@@ -17,7 +17,11 @@ func (p *pacer) rate(c *Conn) int64 {
 	if c.cc.slowStart() {
 		gain = 200
 	}
-	return max(int64(c.cc.cwnd)*gain/100*second/max(c.rtt.srtt, 1), 1)
+	r := max(int64(c.cc.cwnd)*gain/100*second/max(c.rtt.srtt, 1), 1)
+	if most := int64(c.cfg.PacingMax) << 10; most > 0 {
+		return min(r, most)
+	}
+	return r
 }
 
 // allows reports whether anything may be sent now, and cuts n to what.

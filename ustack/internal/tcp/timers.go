@@ -99,7 +99,7 @@ func (c *Conn) keepAlive(now int64, o *Out) bool {
 		t.keep = max(t.heard, now-c.cfg.KeepIdle/2) + c.cfg.KeepIdle
 		return true
 	}
-	if t.keepSent >= c.cfg.KeepCount {
+	if t.keepSent >= int(c.cfg.KeepCount) {
 		c.reset(now, o, ErrTimeout)
 		return false
 	}
