@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/stackmeter/stackmeter/internal/probe/cpu"
@@ -75,16 +76,17 @@ func (b *bench) one(ctx context.Context, c contest, e entry, round int) (s sampl
 	if c.kind == shards {
 		return b.twoShards(ctx, c, e, round)
 	}
-	peerCPU, stackCPU := -1, -1
+	peerCPU, stackCPU, procs := -1, -1, fmt.Sprint("GOMAXPROCS=", runtime.NumCPU())
 	if b.pin {
-		peerCPU, stackCPU = 0, 1
+		peerCPU, stackCPU, procs = 0, 1, "GOMAXPROCS=1"
 	}
-	peer, err := start(ctx, "peer", peerCPU, "GODEBUG=asyncpreemptoff=1")
+	// The peer's loop holds its P for good, so that its commands need another.
+	peer, err := start(ctx, "peer", peerCPU, "GODEBUG=asyncpreemptoff=1", "GOMAXPROCS=2")
 	if err != nil {
 		return s, err
 	}
 	defer func() { err = errors.Join(err, peer.stop()) }()
-	stack, err := start(ctx, "stack", stackCPU)
+	stack, err := start(ctx, "stack", stackCPU, procs)
 	if err != nil {
 		return s, err
 	}

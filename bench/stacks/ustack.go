@@ -10,6 +10,7 @@ import (
 	"github.com/stackmeter/stackmeter/ustack"
 	"github.com/stackmeter/stackmeter/ustack/device/packet"
 	"github.com/stackmeter/stackmeter/ustack/device/tun"
+	"github.com/stackmeter/stackmeter/ustack/device/xdp"
 )
 
 // ustackNet is this house's stack, as the zero Config makes it.
@@ -43,6 +44,8 @@ func ustackDevice(o order) (d ustack.Device, err error) {
 		return t, err
 	case "packet":
 		return packet.New(packet.Config{Interface: stackNIC})
+	case "xdp":
+		return xdp.New(xdp.Config{Interface: stackNIC, Addresses: []netip.Addr{netip.MustParseAddr(stackAddr)}})
 	}
 	return nil, fmt.Errorf("ustack has no device called %q", o.Device)
 }
