@@ -33,7 +33,7 @@ type watched interface {
 // at the next Wait; what had nothing to do rings when there is something.
 type poller struct {
 	members map[int]*member // by flow
-	look    []*member       // to be looked at by the next Wait
+	look    []*member       // to be examined by the next Wait
 
 	mu   sync.Mutex
 	rung []*member
@@ -96,7 +96,7 @@ func (p *poller) Watch(i int, t load.Transport, want load.Wait) error {
 	return nil
 }
 
-// again has the next Wait look at a member.
+// again has the next Wait examine a member.
 func (p *poller) again(m *member) {
 	if !m.looking {
 		m.looking = true
@@ -105,39 +105,40 @@ func (p *poller) again(m *member) {
 }
 
 func (p *poller) Wait(ready []int32, timeout int64) (int, unix.Errno) {
-	for k, m := range p.look {
-		p.look[k], m.looking = nil, false
-		if m.want != 0 && m.t.ready(m.want) {
-			m.ring()
-		}
+	n := p.examine(ready)
+	if n == 0 && timeout != 0 {
+		p.sleep(timeout)
+		n = p.examine(ready)
 	}
-	p.look = p.look[:0]
-	n := p.take(ready)
-	if n > 0 || timeout == 0 {
-		return n, 0
-	}
-	p.sleep(timeout)
-	return p.take(ready), 0
+	return n, 0
 }
 
-// take reports those that have rung and are wanted.
-func (p *poller) take(ready []int32) (n int) {
+// examine reports those that are ready of what was reported last time and what has rung since.
+// A ring alone means nothing: it may be of a connection that was closed.
+func (p *poller) examine(ready []int32) (n int) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	at := 0
-	for ; at < len(p.rung) && n < len(ready); at++ {
-		m := p.rung[at]
+	for k, m := range p.rung {
 		m.queued = false
-		if m.want == 0 {
-			continue
-		}
-		ready[n] = m.i
-		n++
 		p.again(m)
+		p.rung[k] = nil
 	}
-	left := copy(p.rung, p.rung[at:])
-	clear(p.rung[left:])
-	p.rung = p.rung[:left]
+	p.rung = p.rung[:0]
+	p.mu.Unlock()
+	kept := p.look[:0]
+	for _, m := range p.look {
+		switch {
+		case n == len(ready):
+			kept = append(kept, m)
+		case m.want != 0 && m.t.ready(m.want):
+			ready[n] = m.i
+			n++
+			kept = append(kept, m)
+		default:
+			m.looking = false
+		}
+	}
+	clear(p.look[len(kept):])
+	p.look = kept
 	return n
 }
 

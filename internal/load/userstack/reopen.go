@@ -99,7 +99,7 @@ func (s *shortLived) Hangup() {
 	}
 }
 
-func (s *shortLived) ready(want load.Wait) bool { return s.conn == nil || s.conn.ready(want) }
+func (s *shortLived) ready(want load.Wait) bool { return s.conn != nil && s.conn.ready(want) }
 
 func (s *shortLived) enlist(m *member) { s.watching.enlist(m) }
 
