@@ -69,6 +69,8 @@ var rank = map[string]int{
 	"ustack/device/devicetest":   270,
 	"ustack/device/pipe":         260,
 
+	"internal/attach":         275,
+	"internal/stackserver":    280,
 	"internal/load/userstack": 280,
 	"internal/load/engines":   285,
 	// F3 experiment

@@ -141,7 +141,7 @@ func newStack(s *load.Spec, f *load.FlowSpec, link load.StackLink) (*stack, erro
 	out := &stack{
 		Stack: st, address: link.Address, send: f.SendBufferBytes, control: cmp.Or(f.Congestion, "cubic"),
 		info: load.StackInfo{
-			NIC: f.NIC, Device: s.Stack.Device, Mode: d.mode, Interface: info.Name, Address: link.Address, MTU: info.MTU,
+			NIC: f.NIC, Device: s.Stack.Device, Mode: d.Mode, Interface: info.Name, Address: link.Address, MTU: info.MTU,
 			Queues: info.Queues, Offload: info.SegmentSize > 0, Techniques: st.Techniques().Strings(),
 		},
 	}
