@@ -23,6 +23,10 @@ type Config struct {
 	Addresses []netip.Prefix // own addresses, with the length of their link's prefix
 	Gateways  []netip.Addr   // default routers, at most one of each IP version
 
+	// AnyAddress takes packets to any unicast address, not only to Addresses, as a proxy
+	// does into whose device packets to others are routed. See [Stack.ListenAny].
+	AnyAddress bool
+
 	Techniques Techniques
 	TCP        TCPConfig
 

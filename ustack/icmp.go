@@ -60,7 +60,7 @@ func (s *shard) icmp6(f *frame.Frame, ip *wire.IP, h *wire.ICMP, _ wire.HW, now 
 
 // echo answers a ping with its own frame.
 func (s *shard) echo(f *frame.Frame, ip *wire.IP, reply uint8, now int64) {
-	if ip.Dst.Multicast() || !s.limits.errors.take(now) {
+	if !s.st.own[ip.Dst] || !s.limits.errors.take(now) {
 		s.drop(f, icmpRateLimited)
 		return
 	}
@@ -100,7 +100,7 @@ type report struct {
 // sequence number that is outstanding; of UDP, from a port that is open.
 func (s *shard) errorArrived(f *frame.Frame, ip *wire.IP, e report) {
 	q, fault := wire.ParseQuote(f.Bytes()[wire.ICMPLen:])
-	if fault != wire.OK || !s.st.own[q.Src] {
+	if fault != wire.OK || !s.st.mine(&q.Src) {
 		s.reject(f, wire.ICMPQuote)
 		return
 	}

@@ -101,7 +101,10 @@ func (st *Stack) listener(a wire.Addr, port uint16) *Listener {
 	if l := st.listeners[endpoint{a, port}]; l != nil {
 		return l
 	}
-	return st.listeners[endpoint{port: port}]
+	if l := st.listeners[endpoint{port: port}]; l != nil && st.own[a] {
+		return l
+	}
+	return st.listeners[endpoint{}]
 }
 
 // reserve takes a place for a new connection, if there is one.

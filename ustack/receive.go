@@ -71,7 +71,7 @@ func (s *shard) internet(f *frame.Frame, from wire.HW, now int64) {
 		s.reject(f, fault)
 		return
 	}
-	if !s.st.own[h.Dst] && !s.st.listensTo(&h.Dst) {
+	if !s.st.mine(&h.Dst) && !s.st.listensTo(&h.Dst) {
 		s.drop(f, rxNotForUs)
 		return
 	}

@@ -46,6 +46,7 @@ type Stack struct {
 	listeners map[endpoint]*Listener
 	packets   map[endpoint]*PacketConn
 	connected map[flowKey]*PacketConn
+	anyUDP    *UDPListener
 	flows     sync.Map // flowKey -> *shard, where there are several shards
 
 	spread  *spreading // nil: packets stay in their shards
@@ -190,11 +191,15 @@ func (st *Stack) Close() error {
 		return nil
 	}
 	st.closed = true
+	udp := st.anyUDP
 	listeners, packets, connected := st.listeners, st.packets, st.connected
 	st.listeners, st.packets, st.connected = map[endpoint]*Listener{}, map[endpoint]*PacketConn{}, map[flowKey]*PacketConn{}
 	st.mu.Unlock()
 	for _, l := range listeners {
 		l.shut()
+	}
+	if udp != nil {
+		_ = udp.Close()
 	}
 	for _, p := range packets {
 		p.shut()

@@ -73,15 +73,24 @@ func (p *PacketConn) key() flowKey {
 func (st *Stack) packetConn(ip *wire.IP, h *wire.UDP) *PacketConn {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	k := flowKey{local: ip.Dst, remote: ip.Src, localPort: h.DstPort, remotePort: h.SrcPort}
 	if len(st.connected) > 0 {
-		if p := st.connected[flowKey{local: ip.Dst, remote: ip.Src, localPort: h.DstPort, remotePort: h.SrcPort}]; p != nil {
+		if p := st.connected[k]; p != nil {
 			return p
 		}
 	}
-	if p := st.packets[endpoint{ip.Dst, h.DstPort}]; p != nil {
-		return p
+	if st.own[ip.Dst] || ip.Dst.Multicast() {
+		if p := st.packets[endpoint{ip.Dst, h.DstPort}]; p != nil {
+			return p
+		}
+		if p := st.packets[endpoint{port: h.DstPort}]; p != nil {
+			return p
+		}
 	}
-	return st.packets[endpoint{port: h.DstPort}]
+	if st.anyUDP != nil && !ip.Dst.Multicast() {
+		return st.anyUDP.meet(k)
+	}
+	return nil
 }
 
 // Read reads a datagram; what b has no room for is lost.
