@@ -175,11 +175,15 @@ func (b *Bench) cpus(c Config) ([]int, error) {
 	return all[:c.CPUs], nil
 }
 
+// hasNAPI reports whether a server's NIC receives by NAPI, whose work may be moved to
+// threads: veth does so with GRO alone.
+func hasNAPI(b *Bench, c Config) bool { return c.GRO || !b.OneMachine() }
+
 func (b *Bench) configure(ctx context.Context, c Config, cpus []int, rec *trial.Trial) (agent.Configured, error) {
 	server, client := agent.Configure{CPUs: cpus}, agent.Configure{}
 	for _, l := range b.Links[:c.NICs] {
 		server.NICs = append(server.NICs, agent.NICSettings{
-			Name: l.Server.Name, MTU: c.MTU, Threaded: true, Features: map[string]bool{"gro": c.GRO},
+			Name: l.Server.Name, MTU: c.MTU, Threaded: hasNAPI(b, c), Features: map[string]bool{"gro": c.GRO},
 		})
 		if b.OneMachine() {
 			client.NICs = append(client.NICs, agent.NICSettings{
