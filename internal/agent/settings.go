@@ -81,7 +81,7 @@ func (s *session) nic(n NICSettings) error {
 	if n.MTU > 0 {
 		add(knob.MTU(s.root, n.Name), fmt.Sprint(n.MTU))
 	}
-	for _, feature := range []string{"gro", "gso", "tso"} { // TSO needs GSO's feature first
+	for _, feature := range []string{"gro", "tx", "gso", "tso"} { // TSO needs those of checksums and of GSO first
 		if on, ok := n.Features[feature]; ok {
 			add(knob.Offload(n.Name, feature), map[bool]string{true: "on", false: "off"}[on])
 		}

@@ -156,6 +156,11 @@ func (b *Bench) run(ctx context.Context, c Config, t Timing, rec *trial.Trial) (
 	if err != nil {
 		return err
 	}
+	inForce, err := stacksInForce(c, received.Stacks)
+	if err != nil {
+		return err
+	}
+	rec.Knobs = append(rec.Knobs, inForce...)
 	if !b.OneMachine() { // the host is the server and nothing else
 		m.CPU.ServerUtilization = m.CPU.Utilization
 	}
@@ -186,9 +191,11 @@ func (b *Bench) configure(ctx context.Context, c Config, cpus []int, rec *trial.
 			Name: l.Server.Name, MTU: c.MTU, Threaded: hasNAPI(b, c), Features: map[string]bool{"gro": c.GRO},
 		})
 		if b.OneMachine() {
-			client.NICs = append(client.NICs, agent.NICSettings{
-				Name: l.Client.Name, MTU: c.MTU, Threaded: true, Features: map[string]bool{"gro": true, "tso": c.TSO, "gso": c.TSO},
-			})
+			features := map[string]bool{"gro": true, "tso": c.TSO, "gso": c.TSO}
+			if c.Engine == load.Ustack {
+				features["tx"] = false // a stack that sees frames as on a wire wants their checksums whole
+			}
+			client.NICs = append(client.NICs, agent.NICSettings{Name: l.Client.Name, MTU: c.MTU, Threaded: true, Features: features})
 		}
 	}
 	set, err := b.Server.Configure(ctx, server)

@@ -2,8 +2,11 @@ package experiment
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/trial"
 	"github.com/stackmeter/stackmeter/ustack"
 )
 
@@ -44,7 +47,28 @@ func (b *Bench) onStack(c Config, server, client *load.Spec) {
 		server.Stack.Device = defaultStackDevice
 	}
 	for nic, l := range b.Links[:c.NICs] {
-		server.Stack.Links = append(server.Stack.Links, load.StackLink{NIC: nic, Interface: l.Server.Name, Address: l.Server.Stack()})
+		server.Stack.Links = append(server.Stack.Links, load.StackLink{NIC: nic, Interface: l.Server.Name, Address: l.Server.Stack(), Own: true})
 	}
 	client.Engine = "kernel"
+}
+
+// stacksInForce are the techniques of the server's stacks as these told of them. One that
+// is not as it was asked for makes the trial an error.
+func stacksInForce(c Config, stacks []load.StackInfo) ([]trial.Knob, error) {
+	var out []trial.Knob
+	for _, st := range stacks {
+		for _, name := range slices.Sorted(maps.Keys(st.Techniques)) {
+			is := st.Techniques[name]
+			if want, asked := c.Techniques[name]; asked && want != is {
+				return nil, fmt.Errorf("stack of NIC %d: the technique %s is %s, %s was asked for", st.NIC, name, is, want)
+			}
+			out = append(out, trial.Knob{
+				Name: "stack-" + name, Target: fmt.Sprintf("server:stack%d", st.NIC), Value: is, Mechanism: load.Ustack + " over " + st.Device,
+			})
+		}
+	}
+	if c.Engine == load.Ustack && len(stacks) < c.NICs {
+		return nil, fmt.Errorf("%d stacks told what was in force, %d were to run", len(stacks), c.NICs)
+	}
+	return out, nil
 }
