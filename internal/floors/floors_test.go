@@ -69,10 +69,11 @@ var rank = map[string]int{
 	"ustack/device/devicetest":   270,
 	"ustack/device/pipe":         260,
 
-	"internal/attach":         275,
-	"internal/stackserver":    280,
-	"internal/load/userstack": 280,
-	"internal/load/engines":   285,
+	"internal/attach":          275,
+	"internal/stackserver":     280,
+	"internal/load/userstack":  280,
+	"internal/load/engines":    285,
+	"ustack/internal/scenario": 280,
 	// F3 experiment
 	"internal/agent":      300,
 	"internal/experiment": 310,

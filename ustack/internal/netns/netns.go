@@ -57,7 +57,9 @@ func (s *Space) Do(f func() error) error {
 func (s *Space) Up(name string, mtu int, addresses ...string) error {
 	return s.Do(func() error {
 		// No router solicitations or the like: nothing but the test speaks.
-		_ = os.WriteFile("/proc/thread-self/net/ipv6/conf/"+name+"/router_solicitations", []byte("0"), 0o644)
+		for _, setting := range []string{"router_solicitations", "accept_dad"} {
+			_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/"+setting, []byte("0"), 0o644)
+		}
 		link, err := netlink.LinkByName(name)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
