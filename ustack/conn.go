@@ -140,16 +140,30 @@ func (c *TCPConn) acknowledged(s *shard) {
 // post leaves word for the shard that the application has done something, and does the
 // shard's work if nobody else is at it.
 func (c *TCPConn) post() {
-	if c.posted.CompareAndSwap(false, true) {
-		for {
-			head := c.s.mail.Load()
-			c.next = head
-			if c.s.mail.CompareAndSwap(head, c) {
-				break
-			}
+	c.mail()
+	c.s.help()
+}
+
+// answer is post for a few bytes: where the shard has let those run that it has woken, it
+// sends what they have to say in one bunch. A second word before that does not wait.
+func (c *TCPConn) answer() {
+	if !c.mail() || !c.s.yielding.Load() {
+		c.s.help()
+	}
+}
+
+// mail leaves word for the shard. It returns false if there was some already.
+func (c *TCPConn) mail() bool {
+	if !c.posted.CompareAndSwap(false, true) {
+		return false
+	}
+	for {
+		head := c.s.mail.Load()
+		c.next = head
+		if c.s.mail.CompareAndSwap(head, c) {
+			return true
 		}
 	}
-	c.s.help()
 }
 
 // takeMail does what applications left for the shard.

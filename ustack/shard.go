@@ -32,6 +32,7 @@ type shard struct {
 	mail      atomic.Pointer[TCPConn]
 	waitUntil atomic.Int64 // when the goroutine will wake up; 0: it is awake
 	stopping  atomic.Bool
+	yielding  atomic.Bool // the goroutine lets others run, and then does another turn
 
 	strayMu sync.Mutex
 	strays  frame.List // frames of this shard's flows that came by another's queue, or from itself
@@ -128,7 +129,9 @@ func (s *shard) run() {
 			// Those who wait for the bytes run before the next bunch, and find them in
 			// the cache.
 			if woke && s.yields() {
+				s.yielding.Store(true)
 				runtime.Gosched()
+				s.yielding.Store(false)
 			}
 			continue
 		}
@@ -200,12 +203,15 @@ func (s *shard) help() {
 	}
 }
 
-// call runs f with the shard in hand, and sends what comes of it.
+// call runs f with the shard in hand, and sends what comes of it, or leaves it to the
+// shard's turn if that is next.
 func (s *shard) call(f func(now int64)) {
 	s.mu.Lock()
 	defer s.unlock()
 	f(s.st.now())
-	s.settle()
+	if !s.yielding.Load() {
+		s.settle()
+	}
 }
 
 // settle ends work that was done outside of the shard's goroutine: it sends, and wakes

@@ -10,6 +10,10 @@ import (
 // sends the first while the rest is copied.
 const writeBunch = 64 << 10
 
+// answerMax is how many bytes, written at once, may wait for those of others to leave
+// with them.
+const answerMax = 4 << 10
+
 // Write writes b to the send buffer, waiting for room as often as need be. It returns
 // when all of b is in the buffer, which does not mean that the peer has it.
 func (c *TCPConn) Write(b []byte) (int, error) {
@@ -32,7 +36,11 @@ func (c *TCPConn) Write(b []byte) (int, error) {
 			c.post()
 		}
 	}
-	if untold > 0 {
+	switch {
+	case untold == 0:
+	case n <= answerMax:
+		c.answer()
+	default:
 		c.post()
 	}
 	return n, nil
