@@ -197,7 +197,7 @@ func onCPUs(m *topo.Machine) map[int][]*topo.NIC {
 // nicTexts are the two lines in a NIC's box.
 func nicTexts(n *topo.NIC, row topoRow) (first, second string) {
 	first = n.Name + ", " + n.Kind
-	if n.Kind == "pci" || n.Kind == "paravirtual" || n.Kind == "virtual function" {
+	if slices.Contains([]string{"pci", "paravirtual", "emulated", "virtual function"}, n.Kind) {
 		first = n.Name + ", " + n.Driver
 	}
 	if s := n.SpeedBits; s > 0 {

@@ -17,7 +17,7 @@ func (m *Machine) judge() {
 	m.judgeSharedCPUs()
 	for i := range m.NICs {
 		n := &m.NICs[i]
-		if n.physical() || n.Kind == "paravirtual" {
+		if n.queued() {
 			m.judgeQueues(n)
 			m.judgeTable(n)
 			m.judgeRPS(n)

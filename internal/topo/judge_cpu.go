@@ -16,7 +16,7 @@ func (m *Machine) judgeNodes() {
 	}
 	for i := range m.NICs {
 		n := &m.NICs[i]
-		if !n.Up() || !n.physical() {
+		if !n.Up() || !n.queued() || n.Node < 0 && !n.physical() {
 			continue
 		}
 		if n.Node < 0 {
@@ -119,22 +119,35 @@ func (m *Machine) judgeSharedCPUs() {
 			groups[key] = host.CPUs(append(groups[key], c)...)
 		}
 	}
+	var shared host.CPUList
+	for _, cpus := range groups {
+		shared = append(shared, cpus...)
+	}
+	if len(groups) > maxGroups {
+		groups = map[string]host.CPUList{"": host.CPUs(shared...)}
+	}
 	for _, key := range slices.Sorted(maps.Keys(groups)) {
 		cpus := groups[key]
-		nics := on[cpus[0]].nics
-		var ev []Evidence
-		var near host.CPUList
-		for _, n := range nics {
-			var irqs []IRQ
-			for _, c := range cpus {
-				irqs = append(irqs, on[c].irqs[n.Name]...)
+		var nics []*NIC
+		irqs := map[string][]IRQ{}
+		for _, c := range cpus {
+			for _, n := range on[c].nics {
+				if !slices.Contains(nics, n) {
+					nics = append(nics, n)
+				}
+				irqs[n.Name] = append(irqs[n.Name], on[c].irqs[n.Name]...)
 			}
-			slices.SortFunc(irqs, func(a, b IRQ) int { return a.IRQ - b.IRQ })
-			irqs = slices.CompactFunc(irqs, func(a, b IRQ) bool { return a.IRQ == b.IRQ })
-			ev = append(ev, irqEvidence(n, irqs))
+		}
+		slices.SortFunc(nics, func(a, b *NIC) int { return a.Index - b.Index })
+		var ev []Evidence
+		var near, free host.CPUList
+		for _, n := range nics {
+			own := irqs[n.Name]
+			slices.SortFunc(own, func(a, b IRQ) int { return a.IRQ - b.IRQ })
+			own = slices.CompactFunc(own, func(a, b IRQ) bool { return a.IRQ == b.IRQ })
+			ev = append(ev, irqEvidence(n, own))
 			near = host.CPUs(append(near, m.near(n)...)...)
 		}
-		var free host.CPUList
 		for _, c := range near {
 			if on[c] == nil {
 				free = append(free, c)
@@ -142,14 +155,20 @@ func (m *Machine) judgeSharedCPUs() {
 		}
 		j := Judgement{
 			Code: "irq-shared-cpu", Severity: Problem, NICs: nicNames(nics), Evidence: ev,
-			Text: fmt.Sprintf("queue interrupts of %s are taken by the same CPUs, %v, while CPU %v near them take none", listing(nicNames(nics)), cpus, free),
+			Text: fmt.Sprintf("queue interrupts of %s meet on CPU %v; near them none is taken by CPU %v", listing(nicNames(nics)), cpus, free),
 			Mend: "give each NIC CPUs of its own through /proc/irq/N/smp_affinity_list; irqbalance must be told or stopped",
 		}
-		if len(free) == 0 {
+		switch {
+		case len(free) == 0:
 			j.Severity = Note
-			j.Text = fmt.Sprintf("queue interrupts of %s are taken by the same CPUs, %v; all CPUs near them take some", listing(nicNames(nics)), cpus)
+			j.Text = fmt.Sprintf("queue interrupts of %s meet on CPU %v; all CPUs near them take some", listing(nicNames(nics)), cpus)
 			j.Mend = "fewer queues for each NIC (ethtool -L) would let each have CPUs of its own"
+		case len(free) < len(cpus) || 2*len(free) < len(shared): // no room to part them
+			j.Severity = Note
 		}
 		m.add(j)
 	}
 }
+
+// maxGroups is how many sets of NICs that meet are told apart; more are told as one.
+const maxGroups = 4

@@ -21,19 +21,13 @@ type hop struct {
 	Inner        *hop   // the next link towards the NICs; nil for theirs
 }
 
-// link is what the lower end tells, or the upper where that has nothing to say (a virtual
-// function).
-func (h *hop) link() (Link, *PCIDevice) {
-	if h.Lower.Link != nil {
-		return *h.Lower.Link, h.Lower
-	}
-	return *h.Upper.Link, h.Upper
-}
+// link is what the lower end tells, which is never nil.
+func (h *hop) link() Link { return *h.Lower.Link }
 
 // possible is what both ends can do.
 func (h *hop) possible() Link {
 	a, b := h.Lower.Link, h.Upper.Link
-	if a == nil || a.MaxGTs == 0 {
+	if a.MaxGTs == 0 && b != nil {
 		a = b
 	}
 	if b == nil || b.MaxGTs == 0 {
@@ -64,6 +58,8 @@ func (h *hop) need() (bits int64) {
 // hops finds the links between the NICs and the root. Bridges alternate: above a function
 // there is its link, then inside a switch the way from a downstream to its upstream port, which is
 // none, then the next link.
+//
+// Virtual functions are left out: they share the port and the link of their physical one.
 func (m *Machine) hops() []*hop {
 	found := map[string]*hop{}
 	var order []*hop
@@ -76,8 +72,12 @@ func (m *Machine) hops() []*hop {
 		var inner *hop
 		for e != nil {
 			p := m.pci(e.Parent)
-			if p == nil || e.Link == nil && p.Link == nil {
-				break
+			if p == nil || m.Virtualised && inner != nil {
+				break // what a hypervisor shows above a NIC that it passes through is invented
+			}
+			if e.Link == nil {
+				e = p // a conventional bus; the bridge above may have a link of its own
+				continue
 			}
 			h := found[p.Address]
 			if h == nil {
@@ -101,8 +101,7 @@ func nominal(n *NIC, e *PCIDevice) bool {
 func (m *Machine) judgeLinks() {
 	for _, h := range m.hops() {
 		if h.Inner != nil && len(h.Inner.NICs) == len(h.NICs) {
-			inner, _ := h.Inner.link()
-			if own, _ := h.link(); own.Bits() >= inner.Bits() {
+			if h.link().Bits() >= h.Inner.link().Bits() {
 				continue // adds nothing to what is said of the inner one
 			}
 		}
@@ -111,11 +110,11 @@ func (m *Machine) judgeLinks() {
 }
 
 func (m *Machine) judgeHop(h *hop) {
-	l, end := h.link()
+	l := h.link()
 	can := h.possible()
 	need := float64(h.need())
 	names := nicNames(h.NICs)
-	j := Judgement{Code: "link-narrow", Severity: Problem, NICs: names, PCI: []string{h.Upper.Address, h.Lower.Address}, Evidence: linkEvidence(h, end)}
+	j := Judgement{Code: "link-narrow", Severity: Problem, NICs: names, PCI: []string{h.Upper.Address, h.Lower.Address}, Evidence: linkEvidence(h)}
 	who := listing(names)
 	where := fmt.Sprintf("the PCI Express link between %s and %s", h.Upper.Address, h.Lower.Address)
 	rate := fmt.Sprintf("%s, %s each way", l, unit.BitRate(l.Bits()))
@@ -153,7 +152,7 @@ func mendLink(h *hop, l, can Link, need float64, shared bool) string {
 	switch {
 	case can.Bits() > l.Bits():
 		return fmt.Sprintf("both ends can do %s: look for a loose card or riser, a cable of too few lanes, or the slot's setting in the firmware", can)
-	case h.Lower.Link != nil && h.Lower.Link.MaxBits() > l.Bits() && need > headroom*l.Bits():
+	case h.Lower.Link.MaxBits() > l.Bits() && need > headroom*l.Bits():
 		return fmt.Sprintf("the card can do %s, the slot at %s only %s: move it to a wider slot", h.Lower.Link.Max(), h.Upper.Address, l)
 	case shared && need > headroom*l.Bits():
 		return "move one of them to a slot under another root port (see the PCI tree)"
@@ -171,8 +170,8 @@ func nicNames(nics []*NIC) []string {
 	return names
 }
 
-func linkEvidence(h *hop, end *PCIDevice) []Evidence {
-	l := *end.Link
+func linkEvidence(h *hop) []Evidence {
+	l, end := h.link(), h.Lower
 	ev := []Evidence{
 		{"link of " + end.Address, l.String(), "current_link_speed and current_link_width of " + end.Address},
 		{"what it carries each way", unit.BitRate(l.Bits()), "lanes times rate, less the encoding"},

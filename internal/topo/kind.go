@@ -14,8 +14,6 @@ var natures = map[string]string{
 	"hv_netvsc":        "Hyper-V's NIC on VMBus: no PCI, its channels' interrupts come by VMBus and are not in /proc/interrupts; with accelerated networking the packets go through a virtual function below it",
 	"mana":             "Azure's network adapter: bounded by the instance type, not by a link of this machine",
 	"xen_netfront":     "Xen's paravirtual NIC: each queue has an event channel for an interrupt; what it carries is the host's doing",
-	"e1000":            "an Intel 82540 or, in a virtual machine, its emulation: then every register access leaves the guest; a paravirtual NIC costs less",
-	"8139cp":           "in a virtual machine an emulated NIC of 1999: take a paravirtual one",
 	"veth":             "veth: one end of a pair of interfaces in memory; a packet is received in the context of the sender's softirq, unless NAPI is threaded; no interrupt",
 	"bridge":           "bridge: forwards in the softirq of the port that received",
 	"bond":             "bond: sends through the interfaces below it, which have the queues and interrupts",
@@ -33,6 +31,7 @@ var natures = map[string]string{
 	"xfrm":             "xfrm: an IPsec interface on top of another",
 	"wlan":             "wireless",
 	"virtual":          "a virtual interface: no device behind it",
+	"emulated":         "very likely emulated by the hypervisor: every access to a register leaves the guest, and a paravirtual NIC costs less; its PCI link is invented",
 	"virtual function": "a virtual function: a slice of a physical NIC, whose link and port it shares with the other slices",
 }
 
@@ -45,17 +44,30 @@ var ethtoolKinds = map[string]string{
 // paravirtual are the drivers of NICs that only hypervisors have.
 var paravirtual = []string{"virtio_net", "vmxnet3", "ena", "gve", "hv_netvsc", "xen_netfront", "mana", "netfront"}
 
+// emulated are the drivers of NICs that hypervisors emulate.
+var emulated = []string{"e1000", "e1000e", "igb", "e100", "8139cp", "8139too", "pcnet32", "tulip", "ne2k-pci"}
+
+// natures tells what to know of the NICs, once it is known whether the machine is virtual.
+func (m *Machine) natures() {
+	for i := range m.NICs {
+		n := &m.NICs[i]
+		if m.Virtualised && n.Kind == "pci" && slices.Contains(emulated, n.Driver) {
+			n.Kind = "emulated"
+		}
+		key := n.Kind
+		if n.Kind == "paravirtual" {
+			key = n.Driver
+		}
+		n.Nature = natures[key]
+	}
+}
+
 // kind tells what a NIC is.
 func (r *reader) kind(m *Machine, n *NIC, dir, device string) {
 	n.Kind = r.kindOf(m, n, dir, device)
-	key := n.Kind
-	if n.Kind == "pci" || n.Kind == "paravirtual" {
-		key = n.Driver
-	}
 	if n.Kind == "paravirtual" && n.Driver != "ena" { // metal instances have it too
 		m.Virtualised = true
 	}
-	n.Nature = natures[key]
 }
 
 func (r *reader) kindOf(m *Machine, n *NIC, dir, device string) string {

@@ -6,7 +6,7 @@ import "github.com/stackmeter/stackmeter/internal/host"
 type NIC struct {
 	Name         string            `json:"name"`
 	Index        int               `json:"ifindex"`
-	Kind         string            `json:"kind"`                                // what it is: "pci", "virtual function", "paravirtual", "usb", "platform", or of a virtual one "veth", "bridge", "bond", "vlan", "tun", ...
+	Kind         string            `json:"kind"`                                // what it is: "pci", "virtual function", "paravirtual", "emulated", "usb", "platform", or of a virtual one "veth", "bridge", "bond", "vlan", "tun", ...
 	Nature       string            `json:"nature,omitempty"`                    // what to know of such a one, in a sentence
 	Driver       string            `json:"driver,omitempty"`                    // as sysfs, or else the driver, names it
 	Firmware     string            `json:"firmware,omitempty"`                  // version of the NIC's
@@ -111,5 +111,10 @@ func (n *NIC) Speed() int64 {
 	return n.SpeedMaxBits
 }
 
-// Has reports whether there is a PCI function behind it whose link is real as far as can be told.
+// physical reports whether there is a device behind it, as far as can be told.
 func (n *NIC) physical() bool { return n.Kind == "pci" || n.Kind == "virtual function" }
+
+// queued reports whether it has queues and interrupts of its own.
+func (n *NIC) queued() bool {
+	return n.physical() || n.Kind == "paravirtual" || n.Kind == "emulated"
+}

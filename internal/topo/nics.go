@@ -49,6 +49,7 @@ func (r *reader) nics(m *Machine, ask asker) {
 		r.kind(m, &n, real, device)
 		m.NICs = append(m.NICs, n)
 	}
+	m.natures()
 	r.interrupts(m, devices, vectors)
 	for i := range m.NICs {
 		m.NICs[i].joinQueues()

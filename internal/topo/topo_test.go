@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -22,6 +23,10 @@ var update = flag.Bool("update", false, "write the golden files and the generate
 // captured is a virtual machine with two CPUs and a virtio NIC, as `stackmeter topo
 // --capture` took it (Linux 6.18).
 const captured = "testdata/vm-virtio-2cpu.tar.gz"
+
+// qemu is a guest with two nodes, a PCI Express switch and a conventional bus: see
+// testdata/README.md.
+const qemu = "testdata/qemu-2-nodes.tar.gz"
 
 func archive(t testing.TB, name string) *topo.Memory {
 	t.Helper()
@@ -70,8 +75,8 @@ func TestMachines(t *testing.T) {
 		},
 		"amd-4-nodes": {
 			"problem link-narrow enp65s0f0np0",
-			"problem irq-shared-cpu enp65s0f0np0",
 			"note node-unknown eno1",
+			"note irq-shared-cpu enp65s0f0np0",
 			"note few-queues enp65s0f0v0",
 		},
 		"arm-4-nodes": {"problem irq-far-node enp125s0f1", "note rfs-half-set enp125s0f1"},
@@ -80,8 +85,19 @@ func TestMachines(t *testing.T) {
 		"vm-ec2":      {"note few-queues ens5"},
 		"vm-gce":      {"problem queues-over-cpus ens4"},
 		"captured":    {"note one-queue eth0"},
+		"qemu-2-nodes": {
+			"problem irq-far-node eth0",
+			"note irq-shared-cpu eth0",
+			"note irq-shared-cpu eth0",
+			"note irq-shared-cpu eth3",
+			"note irq-shared-cpu eth4",
+			"note one-queue eth2",
+			"note one-queue eth3",
+			"note one-queue eth4",
+			"note one-queue eth5",
+		},
 	}
-	machines := append(madeup.Machines(), madeup.Machine{Name: "captured", Tree: archive(t, captured)})
+	machines := append(madeup.Machines(), madeup.Machine{Name: "captured", Tree: archive(t, captured)}, madeup.Machine{Name: "qemu-2-nodes", Tree: archive(t, qemu)})
 	for _, x := range machines {
 		t.Run(x.Name, func(t *testing.T) {
 			m := read(t, x.Tree)
@@ -120,6 +136,43 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 	if d := cmp.Diff(string(want), string(got)); d != "" {
 		t.Errorf("%s (-want +got), -update writes it:\n%s", name, d)
+	}
+}
+
+// asMetal is a guest's tree without what shows the hypervisor.
+type asMetal struct{ topo.Tree }
+
+func (a asMetal) ReadFile(name string) ([]byte, error) {
+	switch name {
+	case "proc/cpuinfo":
+		return []byte("model name : x\n"), nil
+	case "sys/class/dmi/id/product_name", "sys/class/dmi/id/sys_vendor":
+		return []byte("metal\n"), nil
+	}
+	return a.Tree.ReadFile(name)
+}
+
+func (a asMetal) ReadDir(name string) ([]string, error) {
+	l, err := a.Tree.ReadDir(name)
+	if name == "sys/class/net" { // without the paravirtual ones
+		l = slices.DeleteFunc(slices.Clone(l), func(s string) bool { return s == "eth0" || s == "eth1" })
+	}
+	return l, err
+}
+
+// Links and buses are found in a tree that a kernel made, not only in ours: the switch of the
+// QEMU guest, as if it were real hardware.
+func TestLinksOfKernelsTree(t *testing.T) {
+	m := read(t, asMetal{archive(t, qemu)})
+	var got []string
+	for _, j := range m.Judgements {
+		if j.Code == "link-shared" || j.Code == "bus-shared" || j.Code == "link-narrow" {
+			got = append(got, fmt.Sprint(j.Severity, " ", j.Code, " ", j.NICs, j.PCI))
+		}
+	}
+	want := []string{"problem bus-shared [eth2 eth3] []", "note link-shared [eth4 eth5] [0000:00:01.0 0000:01:00.0]"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
 	}
 }
 
