@@ -1,7 +1,12 @@
 // Package packet attaches a stack to a network interface through a packet socket
 // (packet(7)): it sees all frames that arrive there, beside the kernel. The interface
-// should have no IP address in the kernel, which would answer too. Linux only; it needs
-// CAP_NET_RAW over the network namespace of the calling thread.
+// should have no IP address in the kernel, which would answer too. Frames with a VLAN tag
+// are left to the kernel. Linux only; it needs CAP_NET_RAW over the network namespace of
+// the calling thread.
+//
+// Frames come by system calls of up to 64 each, or through a [Ring] shared with the
+// kernel. They leave by sendmmsg(2) in any case. Over an interface that goes down nothing
+// passes until it is up again; one that is deleted ends the stack's connections.
 package packet
 
 import (
@@ -20,14 +25,39 @@ import (
 	"github.com/stackmeter/stackmeter/ustack/frame"
 )
 
+// Ring is where received frames wait.
+type Ring uint8
+
+// Rings.
+const (
+	// NoRing keeps them in the socket: recvmmsg(2) copies a bunch in a call.
+	NoRing Ring = iota
+	// Slots is a ring of slots that each hold one frame of any length (TPACKET_V2),
+	// which can be read as soon as it is there.
+	Slots
+	// Blocks is a ring of blocks of 64 KiB, each full of frames (TPACKET_V3): best
+	// for Offload, whose frames are of very different lengths. The kernel hands a block
+	// over when it is full, or after 1 to 2 ms: so much is added to the latency of
+	// whatever does not come in bulk.
+	Blocks
+)
+
 // Config describes a device.
 type Config struct {
 	Interface string // its name
 	// Offload lets segments of up to 64 KiB pass uncut and without checksum, both
 	// ways, as between the interface and the kernel.
 	Offload bool
-	// BufferBytes is how much the kernel keeps until it is received; 0: 8 MiB.
+	// Queues is how many sockets share the interface; 0: 1. The kernel spreads flows
+	// over them by hash (PACKET_FANOUT_HASH).
+	Queues int
+	Ring   Ring
+	// BufferBytes is how much the kernel keeps for each queue until it is received; 0:
+	// 8 MiB, or 2 MiB of a ring, whose memory is used in turn.
 	BufferBytes int
+	// BypassQdisc sends straight to the driver (PACKET_QDISC_BYPASS): less work, but
+	// what the driver has no room for is dropped.
+	BypassQdisc bool
 }
 
 const (
@@ -35,26 +65,38 @@ const (
 	longest     = 65535 + ethernetLen
 	segmentMax  = 65535 - 60 - 60
 	bunch       = 64 // frames per system call
+
+	bufferDefault = 8 << 20
+	ringDefault   = 2 << 20
 )
 
 // Device is a network interface.
 type Device struct {
 	info ustack.DeviceInfo
 	cfg  Config
-	fd   int
+	fds  []int
 }
 
 // New attaches to an interface.
 func New(cfg Config) (*Device, error) {
+	if cfg.Queues == 0 {
+		cfg.Queues = 1
+	}
+	if cfg.Queues < 0 {
+		return nil, fmt.Errorf("packet: %d queues: want at least 1", cfg.Queues)
+	}
 	if cfg.BufferBytes == 0 {
-		cfg.BufferBytes = 8 << 20
+		cfg.BufferBytes = bufferDefault
+		if cfg.Ring != NoRing {
+			cfg.BufferBytes = ringDefault
+		}
 	}
 	nic, err := net.InterfaceByName(cfg.Interface)
 	if err != nil {
 		return nil, fmt.Errorf("packet: %s: %w", cfg.Interface, err)
 	}
 	d := &Device{cfg: cfg, info: ustack.DeviceInfo{
-		Name: cfg.Interface, Link: ustack.LinkEthernet, MTU: nic.MTU, Queues: 1, ReceiveSize: nic.MTU + ethernetLen,
+		Name: cfg.Interface, Link: ustack.LinkEthernet, MTU: nic.MTU, Queues: cfg.Queues, ReceiveSize: nic.MTU + ethernetLen,
 	}}
 	if len(nic.HardwareAddr) != len(d.info.HWAddr) {
 		return nil, fmt.Errorf("packet: %s has no Ethernet address", cfg.Interface)
@@ -63,62 +105,53 @@ func New(cfg Config) (*Device, error) {
 	if cfg.Offload {
 		d.info.Headroom, d.info.SendChecksum, d.info.SegmentSize, d.info.ReceiveSize = vnet.Len, true, segmentMax, longest
 	}
-	if d.fd, err = attach(cfg, nic.Index); err != nil {
-		if errors.Is(err, os.ErrPermission) {
-			err = fmt.Errorf("%w: CAP_NET_RAW is needed", err)
+	for range cfg.Queues {
+		fd, err := attach(cfg, nic.Index)
+		if err != nil {
+			if errors.Is(err, os.ErrPermission) {
+				err = fmt.Errorf("%w: CAP_NET_RAW is needed", err)
+			}
+			return nil, errors.Join(fmt.Errorf("packet: %s: %w", cfg.Interface, err), d.Close())
 		}
-		return nil, fmt.Errorf("packet: %s: %w", cfg.Interface, err)
+		d.fds = append(d.fds, fd)
+	}
+	if cfg.Queues > 1 {
+		if err := spread(d.fds); err != nil {
+			return nil, errors.Join(fmt.Errorf("packet: %s: %w", cfg.Interface, err), d.Close())
+		}
 	}
 	return d, nil
-}
-
-// attach opens the socket. It is bound last, so that no frame comes in before its
-// options are set.
-func attach(cfg Config, index int) (int, error) {
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, fmt.Errorf("socket: %w", err)
-	}
-	err = errors.Join(
-		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1),
-		buffer(fd, cfg.BufferBytes),
-	)
-	if cfg.Offload {
-		err = errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1))
-	}
-	if err == nil {
-		const all = unix.ETH_P_ALL<<8&0xff00 | unix.ETH_P_ALL>>8 // in network order
-		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: index})
-	}
-	if err != nil {
-		_ = unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
-}
-
-// buffer sets the receive buffer, beyond the system's limit if that is allowed.
-func buffer(fd, n int) error {
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, n) == nil {
-		return nil
-	}
-	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, n)
 }
 
 // Info implements ustack.Device.
 func (d *Device) Info() ustack.DeviceInfo { return d.info }
 
 // Open implements ustack.Device.
-func (d *Device) Open(_ int, pool *frame.Pool) (ustack.Queue, error) {
+func (d *Device) Open(i int, pool *frame.Pool) (ustack.Queue, error) {
 	s, err := wake.New()
 	if err != nil {
 		return nil, fmt.Errorf("packet: %w", err)
 	}
-	return &queue{Sleeper: s, fd: d.fd, pool: pool, offload: d.cfg.Offload}, nil
+	q := &queue{Sleeper: s, fd: d.fds[i], pool: pool, offload: d.cfg.Offload}
+	if d.cfg.Ring == NoRing {
+		return q, nil
+	}
+	r, err := mapRing(q, d.cfg, d.info.ReceiveSize)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("packet: %s: %w", d.cfg.Interface, err), q.Close())
+	}
+	return r, nil
 }
 
 // Close implements ustack.Device.
-func (d *Device) Close() error { return unix.Close(d.fd) }
+func (d *Device) Close() error {
+	var errs []error
+	for _, fd := range d.fds {
+		errs = append(errs, unix.Close(fd))
+	}
+	d.fds = nil
+	return errors.Join(errs...)
+}
 
 // message is struct mmsghdr.
 type message struct {
@@ -165,7 +198,7 @@ func (q *queue) Receive(into []*frame.Frame) (int, error) {
 	case unix.EAGAIN, unix.EINTR:
 		return 0, nil
 	case unix.ENETDOWN:
-		return 0, nil // it may come up again
+		return 0, q.gone()
 	default:
 		return 0, fmt.Errorf("packet: recvmmsg: %w", no)
 	}
@@ -232,7 +265,27 @@ func (q *queue) Send(frames []*frame.Frame) (int, error) {
 }
 
 // Wait implements ustack.Queue.
-func (q *queue) Wait(timeout time.Duration) error { return q.Sleeper.Wait(q.fd, timeout) }
+func (q *queue) Wait(timeout time.Duration) error {
+	err := q.Sleeper.Wait(q.fd, timeout)
+	if err == nil {
+		return nil
+	}
+	// Asking takes the error away.
+	no, _ := unix.GetsockoptInt(q.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if unix.Errno(no) == unix.ENETDOWN {
+		return q.gone()
+	}
+	return err
+}
+
+// gone returns an error if the interface is no more; else it may come up again.
+func (q *queue) gone() error {
+	a, err := unix.Getsockname(q.fd)
+	if l, ok := a.(*unix.SockaddrLinklayer); err == nil && ok && l.Ifindex > 0 {
+		return nil
+	}
+	return errors.New("packet: the interface is gone")
+}
 
 // Close implements ustack.Queue.
 func (q *queue) Close() error {

@@ -28,38 +28,52 @@ func veth(tb testing.TB, space *netns.Space, offload bool) {
 	}
 }
 
+var configs = []packet.Config{
+	{},
+	{Offload: true},
+	{Ring: packet.Slots},
+	{Ring: packet.Blocks},
+	{Ring: packet.Blocks, Offload: true},
+	{Queues: 2, BypassQdisc: true},
+}
+
+func name(cfg packet.Config) string {
+	return fmt.Sprintf("offload=%v,ring=%d,queues=%d", cfg.Offload, cfg.Ring, max(cfg.Queues, 1))
+}
+
 func TestKernelAsPeer(t *testing.T) {
-	bytes := 64 << 20
-	if testing.Short() {
-		bytes = 8 << 20
-	}
-	for _, offload := range []bool{false, true} {
-		t.Run(fmt.Sprintf("offload=%v", offload), func(t *testing.T) {
+	for _, cfg := range configs {
+		t.Run(name(cfg), func(t *testing.T) {
+			bytes := 16 << 20
+			if testing.Short() || cfg.Ring == packet.Blocks || cfg.Queues > 1 {
+				bytes = 8 << 20
+			}
 			space := netns.New(t)
-			veth(t, space, offload)
+			veth(t, space, cfg.Offload)
 			devicetest.Run(t, space, bytes, func(t *testing.T) ustack.Device {
-				return device(t, space, offload)
+				return device(t, space, cfg)
 			})
 		})
 	}
 }
 
 func BenchmarkKernelAsPeer(b *testing.B) {
-	for _, offload := range []bool{false, true} {
-		b.Run(fmt.Sprintf("offload=%v", offload), func(b *testing.B) {
+	for _, cfg := range configs {
+		b.Run(name(cfg), func(b *testing.B) {
 			space := netns.New(b)
-			veth(b, space, offload)
-			devicetest.Bench(b, space, func(b *testing.B) ustack.Device { return device(b, space, offload) })
+			veth(b, space, cfg.Offload)
+			devicetest.Bench(b, space, func(b *testing.B) ustack.Device { return device(b, space, cfg) })
 		})
 	}
 }
 
 // device attaches to the stack's end of the link.
-func device(tb testing.TB, space *netns.Space, offload bool) *packet.Device {
+func device(tb testing.TB, space *netns.Space, cfg packet.Config) *packet.Device {
 	tb.Helper()
+	cfg.Interface = "ustack"
 	var d *packet.Device
 	if err := space.Do(func() (err error) {
-		d, err = packet.New(packet.Config{Interface: "ustack", Offload: offload})
+		d, err = packet.New(cfg)
 		return err
 	}); err != nil {
 		tb.Fatal(err)

@@ -11,7 +11,7 @@ import (
 )
 
 func TestKernelAsPeer(t *testing.T) {
-	bytes := 64 << 20
+	bytes := 16 << 20
 	if testing.Short() {
 		bytes = 8 << 20
 	}

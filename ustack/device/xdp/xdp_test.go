@@ -50,7 +50,7 @@ func TestKernelAsPeer(t *testing.T) {
 		real bool
 	}{{1500, true}, {1500, false}, {9000, true}} {
 		t.Run(fmt.Sprintf("mtu=%d,real=%v", v.mtu, v.real), func(t *testing.T) {
-			bytes := 64 << 20
+			bytes := 16 << 20
 			if testing.Short() || !v.real {
 				bytes = 8 << 20
 			}
