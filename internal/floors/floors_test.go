@@ -68,6 +68,7 @@ var rank = map[string]int{
 	"ustack/device/xdp":          260,
 	"ustack/device/devicetest":   270,
 	"ustack/device/pipe":         260,
+	"ustack/device":              290,
 
 	"internal/attach":          275,
 	"internal/stackserver":     280,
