@@ -25,9 +25,9 @@ import (
 var faults = fault.Config{Seed: 7, Loss: 0.0005, Corrupt: 0.0005, Duplicate: 0.0005, Reorder: 0.0005, Jitter: time.Millisecond}
 
 func TestProof(t *testing.T) {
-	bytes := int64(16 << 20)
+	bytes := int64(8 << 20)
 	if testing.Short() {
-		bytes = 4 << 20
+		bytes = 2 << 20
 	}
 	if s := os.Getenv("USTACK_PROOF_MB"); s != "" {
 		mb, err := strconv.ParseInt(s, 10, 64)

@@ -165,6 +165,7 @@ type queue struct {
 	fd      int
 	pool    *frame.Pool
 	offload bool
+	down    bool // or was, and nothing has come since
 
 	empty    [bunch]*frame.Frame // for the next frames; the first nEmpty
 	nEmpty   int
@@ -198,11 +199,13 @@ func (q *queue) Receive(into []*frame.Frame) (int, error) {
 	case unix.EAGAIN, unix.EINTR:
 		return 0, nil
 	case unix.ENETDOWN:
+		q.down = true
 		return 0, q.gone()
 	default:
 		return 0, fmt.Errorf("packet: recvmmsg: %w", no)
 	}
 	n, got := 0, int(k)
+	q.down = false
 	for i, f := range q.empty[:got] {
 		f.Extend(int(q.messages[i].n))
 		if q.offload && !q.strip(f) {
@@ -264,18 +267,28 @@ func (q *queue) Send(frames []*frame.Frame) (int, error) {
 	return sent, failed
 }
 
+// lookAgain is how often a queue looks whether an interface that is down is still there:
+// the kernel tells of the first but not of the second.
+const lookAgain = 200 * time.Millisecond
+
 // Wait implements ustack.Queue.
 func (q *queue) Wait(timeout time.Duration) error {
-	err := q.Sleeper.Wait(q.fd, timeout)
-	if err == nil {
-		return nil
+	if q.down && (timeout < 0 || timeout > lookAgain) {
+		timeout = lookAgain
 	}
-	// Asking takes the error away.
-	no, _ := unix.GetsockoptInt(q.fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if unix.Errno(no) == unix.ENETDOWN {
+	err := q.Sleeper.Wait(q.fd, timeout)
+	if err != nil {
+		// Asking takes the error away.
+		no, _ := unix.GetsockoptInt(q.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+		if unix.Errno(no) != unix.ENETDOWN {
+			return err
+		}
+		q.down = true
+	}
+	if q.down {
 		return q.gone()
 	}
-	return err
+	return nil
 }
 
 // gone returns an error if the interface is no more; else it may come up again.

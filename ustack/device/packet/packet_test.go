@@ -44,9 +44,9 @@ func name(cfg packet.Config) string {
 func TestKernelAsPeer(t *testing.T) {
 	for _, cfg := range configs {
 		t.Run(name(cfg), func(t *testing.T) {
-			bytes := 16 << 20
+			bytes := 8 << 20
 			if testing.Short() || cfg.Ring == packet.Blocks || cfg.Queues > 1 {
-				bytes = 8 << 20
+				bytes = 2 << 20
 			}
 			space := netns.New(t)
 			veth(t, space, cfg.Offload)

@@ -115,6 +115,7 @@ func (r *slots) Receive(into []*frame.Frame) (n int, err error) {
 		if atomic.LoadUint32(status)&unix.TP_STATUS_USER == 0 {
 			return n, nil
 		}
+		r.down = false
 		f := r.pool.One()
 		if f == nil {
 			return n, nil // what was received must be read first
@@ -152,6 +153,7 @@ func (r *blocks) Receive(into []*frame.Frame) (n int, err error) {
 			if atomic.LoadUint32(&d.Block_status)&unix.TP_STATUS_USER == 0 {
 				return n, nil
 			}
+			r.down = false
 			r.left, r.offset = int(d.Num_pkts), int(d.Offset_to_first_pkt)
 		}
 		for ; r.left > 0 && n < len(into); r.left-- {

@@ -11,9 +11,9 @@ import (
 )
 
 func TestKernelAsPeer(t *testing.T) {
-	bytes := 16 << 20
+	bytes := 8 << 20
 	if testing.Short() {
-		bytes = 8 << 20
+		bytes = 2 << 20
 	}
 	for _, cfg := range []tun.Config{{}, {Offload: true}, {TAP: true}, {TAP: true, Offload: true}, {Queues: 2, Offload: true}} {
 		t.Run(fmt.Sprintf("tap=%v,offload=%v,queues=%d", cfg.TAP, cfg.Offload, max(cfg.Queues, 1)), func(t *testing.T) {

@@ -50,9 +50,9 @@ func TestKernelAsPeer(t *testing.T) {
 		real bool
 	}{{1500, true}, {1500, false}, {9000, true}} {
 		t.Run(fmt.Sprintf("mtu=%d,real=%v", v.mtu, v.real), func(t *testing.T) {
-			bytes := 16 << 20
+			bytes := 8 << 20
 			if testing.Short() || !v.real {
-				bytes = 8 << 20
+				bytes = 2 << 20
 			}
 			space := netns.New(t)
 			veth(t, space, v.mtu, v.real)
@@ -73,4 +73,11 @@ func BenchmarkKernelAsPeer(b *testing.B) {
 			})
 		})
 	}
+}
+
+func prefixes() (out []netip.Prefix) {
+	for _, a := range addresses {
+		out = append(out, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return out
 }
