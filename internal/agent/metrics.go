@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/openmetrics"
 )
 
 // totals are what an agent counts of itself, guarded by the listener's mu.
@@ -42,9 +43,9 @@ func (a *Listener) refuse(cause, format string, args ...any) {
 func (a *Listener) ServeMetrics(ctx context.Context, l net.Listener, version string) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		var e exposition
+		var e openmetrics.Text
 		a.expose(&e, version)
-		w.Header().Set("Content-Type", openMetrics)
+		w.Header().Set("Content-Type", openmetrics.ContentType)
 		_, _ = w.Write(e.Bytes()) // who asked may be gone
 	})
 	const short = 5 * time.Second
@@ -86,49 +87,49 @@ func (c *crowded) Close() error {
 }
 
 // expose writes everything that the agent tells of itself.
-func (a *Listener) expose(e *exposition, version string) {
-	defer e.end()
-	e.begin("stackmeter_build", "info", "", "The program that runs.")
-	e.sample(1, "version", version, "go", runtime.Version())
+func (a *Listener) expose(e *openmetrics.Text, version string) {
+	defer e.End()
+	e.Begin("stackmeter_build", "info", "", "The program that runs.")
+	e.Sample(1, "version", version, "go", runtime.Version())
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	e.begin("stackmeter_agent_sessions", "counter", "", "Sessions that have begun.")
-	e.sample(float64(a.totals.sessions))
-	e.begin("stackmeter_agent_sessions_refused", "counter", "", "Sessions of controllers with credentials that were not let in.")
-	e.sample(float64(a.totals.refused[causeBusy]), "cause", causeBusy)
-	e.begin("stackmeter_agent_handshakes_failed", "counter", "", "Connections that were closed before they had shown credentials.")
+	e.Begin("stackmeter_agent_sessions", "counter", "", "Sessions that have begun.")
+	e.Sample(float64(a.totals.sessions))
+	e.Begin("stackmeter_agent_sessions_refused", "counter", "", "Sessions of controllers with credentials that were not let in.")
+	e.Sample(float64(a.totals.refused[causeBusy]), "cause", causeBusy)
+	e.Begin("stackmeter_agent_handshakes_failed", "counter", "", "Connections that were closed before they had shown credentials.")
 	for _, cause := range handshakeCauses {
-		e.sample(float64(a.totals.refused[cause]), "cause", cause)
+		e.Sample(float64(a.totals.refused[cause]), "cause", cause)
 	}
 	exposeLimits(e, a.Options.Limits)
-	e.begin("stackmeter_agent_sessions_in_progress", "gauge", "", "Sessions that are being served: one or none.")
+	e.Begin("stackmeter_agent_sessions_in_progress", "gauge", "", "Sessions that are being served: one or none.")
 	carried := a.totals.carried
 	if a.serving == nil {
-		e.sample(0)
+		e.Sample(0)
 	} else {
-		e.sample(1)
+		e.Sample(1)
 		a.serving.expose(e, &carried)
 	}
 	exposeCarried(e, carried)
 }
 
-func exposeLimits(e *exposition, l Limits) {
-	e.begin("stackmeter_agent_limit_flows", "gauge", "", "Flows of one load, at most.")
-	e.sample(float64(l.Flows))
-	e.begin("stackmeter_agent_limit_load_seconds", "gauge", "seconds", "Length of one load, at most.")
-	e.sample(l.Lifetime.Seconds())
-	e.begin("stackmeter_agent_limit_memory_bytes", "gauge", "bytes", "Message and socket buffers of one load, at most.")
-	e.sample(float64(l.Memory))
+func exposeLimits(e *openmetrics.Text, l Limits) {
+	e.Begin("stackmeter_agent_limit_flows", "gauge", "", "Flows of one load, at most.")
+	e.Sample(float64(l.Flows))
+	e.Begin("stackmeter_agent_limit_load_seconds", "gauge", "seconds", "Length of one load, at most.")
+	e.Sample(l.Lifetime.Seconds())
+	e.Begin("stackmeter_agent_limit_memory_bytes", "gauge", "bytes", "Message and socket buffers of one load, at most.")
+	e.Sample(float64(l.Memory))
 	rate := l.BitsPerSecond / 8
 	if rate == 0 {
 		rate = math.Inf(1)
 	}
-	e.begin("stackmeter_agent_limit_sent_bytes_per_second", "gauge", "bytes_per_second", "What one load may send, at most.")
-	e.sample(rate)
+	e.Begin("stackmeter_agent_limit_sent_bytes_per_second", "gauge", "bytes_per_second", "What one load may send, at most.")
+	e.Sample(rate)
 }
 
 // exposeCarried writes what loads have carried since the agent began.
-func exposeCarried(e *exposition, t load.Tally) {
+func exposeCarried(e *openmetrics.Text, t load.Tally) {
 	for _, c := range []struct {
 		name, unit, help string
 		value            uint64
@@ -140,25 +141,25 @@ func exposeCarried(e *exposition, t load.Tally) {
 		{"transactions", "transactions", "Transactions that ended.", t.Transactions},
 		{"received_datagrams", "datagrams", "Datagrams received by loads.", t.Datagrams},
 	} {
-		e.begin("stackmeter_load_"+c.name, "counter", c.unit, c.help)
-		e.sample(float64(c.value))
+		e.Begin("stackmeter_load_"+c.name, "counter", c.unit, c.help)
+		e.Sample(float64(c.value))
 	}
 }
 
 // expose writes of the session and its load, and adds what it has carried.
-func (m *monitor) expose(e *exposition, carried *load.Tally) {
+func (m *monitor) expose(e *openmetrics.Text, carried *load.Tally) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e.begin("stackmeter_agent_session", "info", "", "The session that is being served.")
-	e.sample(1, "run", m.run, "from", m.from)
-	e.begin("stackmeter_agent_session_start_seconds", "gauge", "seconds", "When it began, seconds since 1970.")
-	e.sample(float64(m.since.UnixMilli()) / 1e3)
+	e.Begin("stackmeter_agent_session", "info", "", "The session that is being served.")
+	e.Sample(1, "run", m.run, "from", m.from)
+	e.Begin("stackmeter_agent_session_start_seconds", "gauge", "seconds", "When it began, seconds since 1970.")
+	e.Sample(float64(m.since.UnixMilli()) / 1e3)
 	carried.Add(m.carried)
 	if m.table == nil {
 		return
 	}
-	e.begin("stackmeter_load", "info", "", "The load that is prepared or runs.")
-	e.sample(1, "role", string(m.spec.Role), "workload", m.spec.Workload, "engine", m.spec.Engine, "model", string(m.spec.Model))
+	e.Begin("stackmeter_load", "info", "", "The load that is prepared or runs.")
+	e.Sample(1, "role", string(m.spec.Role), "workload", m.spec.Workload, "engine", m.spec.Engine, "model", string(m.spec.Model))
 	states := map[load.State]int{}
 	var now load.Tally
 	for i := range m.table.Len() {
@@ -168,10 +169,10 @@ func (m *monitor) expose(e *exposition, carried *load.Tally) {
 		now.Add(slot.Read())
 	}
 	carried.Add(now)
-	e.begin("stackmeter_load_flows", "gauge", "", "Flows of the load, by state.")
+	e.Begin("stackmeter_load_flows", "gauge", "", "Flows of the load, by state.")
 	for _, s := range []load.State{load.Starting, load.Connected, load.Loaded, load.Ended} {
-		e.sample(float64(states[s]), "state", s.String())
+		e.Sample(float64(states[s]), "state", s.String())
 	}
-	e.begin("stackmeter_load_lost_datagrams", "gauge", "datagrams", "Datagrams of the load that have not come; one that comes late is taken off.")
-	e.sample(float64(now.Lost))
+	e.Begin("stackmeter_load_lost_datagrams", "gauge", "datagrams", "Datagrams of the load that have not come; one that comes late is taken off.")
+	e.Sample(float64(now.Lost))
 }

@@ -66,7 +66,7 @@ func exportRun(w io.Writer, name, format string) error {
 	}
 	o := runOutput{format: format}
 	if format != textFormat {
-		if _, err := findRunFormat(format); err != nil {
+		if _, err := export.FindRun(format); err != nil {
 			return usage(fmt.Errorf("--format: %w", err))
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/stackmeter/stackmeter/internal/export"
 	"github.com/stackmeter/stackmeter/internal/report"
@@ -24,15 +23,6 @@ func runFormatNames() []string {
 		names = append(names, f.Name)
 	}
 	return names
-}
-
-func findRunFormat(name string) (export.RunFormat, error) {
-	for _, f := range export.RunFormats() {
-		if f.Name == name {
-			return f, nil
-		}
-	}
-	return export.RunFormat{}, fmt.Errorf("unknown format %q: known are %s", name, strings.Join(runFormatNames(), ", "))
 }
 
 // runOutput is where a result goes.
@@ -57,7 +47,7 @@ func (f *runFlags) target() (runOutput, error) {
 		}
 	}
 	if o.format != textFormat {
-		if _, err := findRunFormat(o.format); err != nil {
+		if _, err := export.FindRun(o.format); err != nil {
 			return o, fmt.Errorf("--format: %w", err)
 		}
 	}
@@ -83,7 +73,7 @@ func (o *runOutput) tell(w io.Writer, r *meter.Result) error {
 		if name == textFormat {
 			name = "json"
 		}
-		f, err := findRunFormat(name)
+		f, err := export.FindRun(name)
 		if err == nil {
 			err = replaceFile(o.file, func(w io.Writer) error { return f.Encode(w, r) })
 		}
@@ -102,7 +92,7 @@ func (o *runOutput) print(w io.Writer, r *meter.Result) error {
 		}
 		return report.Run(w, r, t)
 	}
-	f, err := findRunFormat(o.format)
+	f, err := export.FindRun(o.format)
 	if err != nil {
 		return err
 	}

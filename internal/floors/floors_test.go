@@ -18,13 +18,14 @@ const module = "github.com/stackmeter/stackmeter"
 // here.
 var rank = map[string]int{
 	// F0 values
-	"internal/clock":  0,
-	"internal/cycles": 0,
-	"internal/unit":   0,
-	"internal/trial":  0,
-	"internal/stats":  0,
-	"internal/hist":   0,
-	"memcopy":         0,
+	"internal/clock":       0,
+	"internal/cycles":      0,
+	"internal/unit":        0,
+	"internal/trial":       0,
+	"internal/stats":       0,
+	"internal/hist":        0,
+	"internal/openmetrics": 0,
+	"memcopy":              0,
 	// F1 host
 	"internal/sysx":           100,
 	"internal/selfexec":       100,
