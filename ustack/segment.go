@@ -161,6 +161,11 @@ func (s *shard) special(c *TCPConn, a *arrival, now int64) {
 		return
 	}
 	if !c.gone {
+		// The last bytes may have come in the same bunch.
+		if c.rx.folding != nil {
+			s.skim(c, &s.out, now)
+		}
+		c.deliver(&s.out.Received)
 		s.end(c, nil)
 		s.openPassive(&c.key, &a.seg, now)
 	}
