@@ -63,12 +63,10 @@ func (p *peer) listen() error {
 	)
 }
 
-// cubic is set at each socket, since the system's default may be another.
+// cubic is set at each socket, since the system's default may be another. Nagle's
+// algorithm stays on: without it each write of 64 KiB ends in a segment of 376 bytes.
 func cubic(fd int) error {
-	return errors.Join(
-		unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, "cubic"),
-		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
-	)
+	return unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, "cubic")
 }
 
 func (p *peer) watch(fd int32, events uint32) error {
