@@ -331,6 +331,9 @@ func (s *studyRun) measure(ctx context.Context, bench *experiment.Bench) error {
 	if err := s.writer.SetHosts(result.Hosts{"server": bench.ServerHello.Host, "client": bench.ClientHello.Host}); err != nil {
 		return err
 	}
+	if err := saveTopology(s.writer.Path()); err != nil {
+		s.progress.Note("note: the report will not show how this machine is arranged: %v", err)
+	}
 	schedule := experiment.Schedule(s.plan, s.seed)
 	s.progress.Note("plan %s: %d trials on rig %s, about %s; result in %s", s.plan.Name, len(schedule), bench.Kind, tui.Short(s.plan.Estimate(len(schedule))), s.writer.Path())
 	profiles := newTrialProfiles(s.plan, bench)

@@ -47,7 +47,7 @@ serial number or key.`,
 	c.Flags().StringVar(&f.root, "root", "", "read a captured machine, a `FILE` (.tar.gz) or directory, and not this one")
 	c.Flags().StringVar(&f.svg, "svg", "", "also draw it to `FILE`")
 	c.Flags().StringVar(&f.html, "html", "", "also write it as a page to `FILE`")
-	c.Flags().StringVar(&f.into, "into", "", "also add it to `RESULT`, the directory of a study, and its report.html")
+	c.Flags().StringVar(&f.into, "into", "", "also put it into `RESULT`, the directory of a study, and its report.html, in place of what the study stored")
 	c.Flags().StringVar(&f.capture, "capture", "", "also write what was read to `FILE`.tar.gz")
 	return c
 }
@@ -145,4 +145,13 @@ func readMachine(name string) (*topo.Machine, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return topo.Read(tree)
+}
+
+// saveTopology adds this machine's topology to a result.
+func saveTopology(dir string) error {
+	m, err := topo.Live()
+	if err != nil {
+		return err
+	}
+	return report.SaveTopo(dir, m)
 }

@@ -70,18 +70,22 @@ func ReadTopo(dir string) (*topo.Machine, error) {
 	return &m, nil
 }
 
-// WriteTopo stores a topology in the result directory dir, replacing an earlier one, makes
-// report.html again and returns its path.
+// SaveTopo stores a topology in the result directory dir, replacing an earlier one.
+func SaveTopo(dir string, m *topo.Machine) error {
+	b, err := json.MarshalIndent(m, "", " ")
+	if err != nil {
+		return fmt.Errorf("%s: %w", TopoFile, err)
+	}
+	return result.WriteAtomically(filepath.Join(dir, TopoFile), append(b, '\n'))
+}
+
+// WriteTopo is SaveTopo, makes report.html again and returns its path.
 func WriteTopo(dir string, m *topo.Machine) (page string, err error) {
 	d, err := result.Open(dir)
 	if err != nil {
 		return "", err
 	}
-	b, err := json.MarshalIndent(m, "", " ")
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", TopoFile, err)
-	}
-	if err := result.WriteAtomically(filepath.Join(dir, TopoFile), append(b, '\n')); err != nil {
+	if err := SaveTopo(dir, m); err != nil {
 		return "", err
 	}
 	return Write(d)

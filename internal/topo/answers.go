@@ -26,8 +26,22 @@ type Answers struct {
 // asker gets the answers about a NIC; nil where there are none.
 type asker func(r *reader, name string, index int) *Answers
 
-// askKernel asks the running kernel.
-func askKernel(r *reader, name string, index int) *Answers {
+// askKernel asks the running kernel, whose files are at root.
+func askKernel(root host.Root) asker {
+	return func(r *reader, name string, index int) *Answers {
+		a := kernelAnswers(root, name, index)
+		if r.keep != nil {
+			b, err := json.MarshalIndent(a, "", " ")
+			if err != nil {
+				r.warn(answersFile(name), err)
+			}
+			r.keep.Write(answersFile(name), string(b)+"\n")
+		}
+		return a
+	}
+}
+
+func kernelAnswers(root host.Root, name string, index int) *Answers {
 	a := &Answers{Refused: map[string]string{}}
 	e, err := host.ReadEthtool(name)
 	if err != nil {
@@ -41,15 +55,8 @@ func askKernel(r *reader, name string, index int) *Answers {
 	if a.Queues, err = host.Queues(index); err != nil {
 		a.Refused["queues"] = short(err)
 	}
-	if a.NAPIs, err = host.Live().NAPIs(name); err != nil {
+	if a.NAPIs, err = root.NAPIs(name); err != nil {
 		a.Refused["napis"] = short(err)
-	}
-	if r.keep != nil {
-		b, err := json.MarshalIndent(a, "", " ")
-		if err != nil {
-			r.warn(answersFile(name), err)
-		}
-		r.keep.Write(answersFile(name), string(b)+"\n")
 	}
 	return a
 }

@@ -2,6 +2,8 @@ package topo_test
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -10,10 +12,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/stackmeter/stackmeter/internal/host"
+	"github.com/stackmeter/stackmeter/internal/sysx"
 	"github.com/stackmeter/stackmeter/internal/topo"
 )
 
@@ -65,6 +69,26 @@ func inNamespace(t *testing.T, f func()) {
 	<-done
 }
 
+// setUp steers ve0 by RPS to CPU 0 and has its NAPI instances polled by threads.
+func setUp() error {
+	sys, err := sysx.Sysfs()
+	if err != nil {
+		return err
+	}
+	defer sys.Close()
+	e, err := ethtool.NewEthtool()
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	dir := fmt.Sprintf("/proc/self/fd/%d/class/net/ve0/", sys.Fd())
+	return errors.Join(
+		e.Change("ve0", map[string]bool{"rx-gro": true}), // veth has NAPI with GRO only
+		os.WriteFile(dir+"threaded", []byte("1"), 0o644),
+		os.WriteFile(dir+"queues/rx-1/rps_cpus", []byte("1"), 0o644),
+	)
+}
+
 func nic(t *testing.T, m *topo.Machine, name string) topo.NIC {
 	t.Helper()
 	i := slices.IndexFunc(m.NICs, func(n topo.NIC) bool { return n.Name == name })
@@ -79,10 +103,17 @@ func nic(t *testing.T, m *topo.Machine, name string) topo.NIC {
 // mounted sysfs doesn't show.
 func TestLive(t *testing.T) {
 	inNamespace(t, func() {
+		if err := setUp(); err != nil {
+			t.Error(err)
+			return
+		}
 		m, tree, err := topo.Capture()
 		if err != nil {
 			t.Error(err)
 			return
+		}
+		if n := nic(t, m, "ve0"); len(n.Queues) != 4 || n.Queues[1].RPS.String() != "0" || !n.Threaded || len(n.NAPIs) != 2 || n.NAPIs[0].PID == 0 || len(n.NAPIs[0].CPUs) == 0 {
+			t.Errorf("ve0 with RPS and threaded NAPI: %+v", n)
 		}
 		kinds := map[string]string{}
 		for _, n := range m.NICs {

@@ -47,7 +47,7 @@ func live(keep bool) (*Machine, *Memory, error) {
 	if keep {
 		r.keep = &Memory{}
 	}
-	m, err := read(r, askKernel)
+	m, err := read(r, askKernel(root))
 	if err != nil {
 		return nil, nil, err
 	}
