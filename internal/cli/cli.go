@@ -105,7 +105,7 @@ no hardware and touches nothing of the machine's own network.`,
 		PersistentPreRunE: recoverFirst,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(newStudy(), newRun(), newReport(), newExport(), newCPUCheck(), newCopy(), newProfile(), newTopo(), newRestore(), newTune(), newServe(), newKeys(), newVersion())
+	root.AddCommand(newStudy(), newRun(), newReport(), newExport(), newCPUCheck(), newCopy(), newProfile(), newTopo(), newRestore(), newTune(), newServe(), newStack(), newKeys(), newVersion())
 	return root
 }
 
