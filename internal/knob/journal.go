@@ -51,7 +51,10 @@ type entry struct {
 	Label  *Label     `json:"label,omitempty"` // of "kept"
 }
 
-const suffix = ".journal"
+const (
+	suffix  = ".journal"
+	unnamed = ".new" // one that is being made
+)
 
 // NewJournal makes this process's journal in dir (see [Dir]). A process may have
 // several.
@@ -68,12 +71,12 @@ func NewJournal(root host.Root, dir string) (*Journal, error) {
 	}
 	// It gets its name only once it is locked and has its head: no other process
 	// ever sees it without an owner.
-	f, err := os.CreateTemp(dir, fmt.Sprintf("%d-*.new", task.PID))
+	f, err := os.CreateTemp(dir, fmt.Sprintf("%d-*%s", task.PID, unnamed))
 	if err != nil {
 		return nil, fmt.Errorf("make a journal: %w", err)
 	}
 	j := &Journal{f: f, head: append(head, '\n'), open: map[int]bool{}}
-	j.path = f.Name()[:len(f.Name())-len(".new")] + suffix
+	j.path = f.Name()[:len(f.Name())-len(unnamed)] + suffix
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if err == nil {
 		err = j.write(j.head)

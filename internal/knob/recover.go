@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -102,7 +103,7 @@ func undo(k Knob, e *entry, r *Report) bool {
 // name with .bad after it.
 func Recover(ctx context.Context, root host.Root, dir string) (Report, error) {
 	var r Report
-	var errs []error
+	errs := []error{sweep(root, dir)}
 	done := map[string]bool{}
 	// Killing what one journal names can free another: agents of a dead controller
 	// have journals of their own.
@@ -133,6 +134,29 @@ func Recover(ctx context.Context, root host.Root, dir string) (Report, error) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	return r, errors.Join(errs...)
+}
+
+// sweep removes journals whose makers died before they had a name, and so before any
+// change. One younger than a minute may be of a process that this one can't see.
+func sweep(root host.Root, dir string) error {
+	paths, err := filepath.Glob(filepath.Join(dir, "*"+unnamed))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, p := range paths {
+		pid, _, _ := strings.Cut(filepath.Base(p), "-")
+		info, err := os.Stat(p)
+		if err != nil || time.Since(info.ModTime()) < time.Minute {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(root.Proc, pid)); errors.Is(err, fs.ErrNotExist) {
+			if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // recoverFile returns the owner if there is one alive.

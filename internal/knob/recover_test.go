@@ -2,6 +2,7 @@ package knob
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -231,5 +232,30 @@ func TestLeavingNICIsGone(t *testing.T) {
 	k := &leaving{Knob: MTU(host.Live(), "sm0")}
 	if !undo(k, &entry{Type: "change", Old: "1500", New: "1400"}, &r) || len(r.Gone) != 1 || len(r.Failed) > 0 {
 		t.Errorf("%+v", r)
+	}
+}
+
+func TestUnnamedJournalsAreSwept(t *testing.T) {
+	dir := t.TempDir()
+	old := time.Now().Add(-time.Hour)
+	mine, dead, young := fmt.Sprintf("%d-1.new", os.Getpid()), "999999999-1.new", "999999998-1.new"
+	for _, n := range []string{mine, dead, young} {
+		path := filepath.Join(dir, n)
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if n != young {
+			if err := os.Chtimes(path, old, old); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := Recover(t.Context(), host.Live(), dir); err != nil {
+		t.Error(err)
+	}
+	for n, left := range map[string]bool{mine: true, dead: false, young: true} {
+		if _, err := os.Stat(filepath.Join(dir, n)); (err == nil) != left {
+			t.Errorf("%s: %v, want it left: %v", n, err, left)
+		}
 	}
 }
