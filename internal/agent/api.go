@@ -52,6 +52,7 @@ type NICSettings struct {
 type Configure struct {
 	CPUs []int         `json:"cpus,omitempty"`
 	NICs []NICSettings `json:"nics,omitempty"`
+	Tune []Tuning      `json:"tune,omitempty"` // of these NICs and of the machine; set after the rest
 }
 
 // Configured is what is in force, read back.

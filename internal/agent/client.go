@@ -161,6 +161,12 @@ func (c *Client) Configure(ctx context.Context, p Configure) (Configured, error)
 	return invoke[Configured](ctx, c, "configure", p)
 }
 
+// Tunables lists the settings of the host and of NICs that Configure can tune. It changes
+// nothing.
+func (c *Client) Tunables(ctx context.Context, of TunablesOf) ([]Tunable, error) {
+	return invoke[[]Tunable](ctx, c, "tunables", of)
+}
+
 // Prepare starts the workers of this host's part of the load.
 func (c *Client) Prepare(ctx context.Context, s load.Spec) (Prepared, error) {
 	c.flows = s.FlowCount()

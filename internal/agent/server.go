@@ -21,6 +21,7 @@ var methods = map[string]handler{
 	"hello":     method((*session).introduced),
 	"clock":     method((*session).clock),
 	"configure": method((*session).configure),
+	"tunables":  method((*session).tunables),
 	"prepare":   fewObjects(method((*session).prepare)),
 	"connect":   method((*session).connect),
 	"place":     method((*session).place),

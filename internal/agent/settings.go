@@ -70,6 +70,9 @@ func (s *session) configure(ctx context.Context, c Configure) (Configured, error
 	if err := s.set.Apply(ctx, s.base); err != nil {
 		return out, inForce(err)
 	}
+	if err := s.tune(ctx, c.Tune); err != nil {
+		return out, inForce(err)
+	}
 	out.Knobs, err = s.set.Record(s.prefix())
 	return out, err
 }
