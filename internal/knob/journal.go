@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -36,7 +37,7 @@ type Owner struct {
 
 // entry is a line of a journal.
 type entry struct {
-	Type   string     `json:"type"` // "owner", "change", "bystander", "process", "undone", "kept"
+	Type   string     `json:"type"` // "owner", "change", "verified", "bystander", "process", "undone", "kept"
 	Seq    int        `json:"seq,omitempty"`
 	Owner  *Owner     `json:"owner,omitempty"`
 	Kind   string     `json:"kind,omitempty"`
@@ -49,6 +50,16 @@ type entry struct {
 	Task   *host.Task `json:"task,omitempty"`
 	Exe    string     `json:"exe,omitempty"`
 	Label  *Label     `json:"label,omitempty"` // of "kept"
+	// Rounds: the kernel may make another value of New. Until the change is noted as verified, whatever
+	// is read is taken for its doing.
+	Rounds bool `json:"rounds,omitempty"`
+
+	verified bool
+}
+
+// rounds reports whether the kernel, or a driver, may make another value of the one that is written.
+func rounds(kind string) bool {
+	return slices.Contains([]string{"ethtool", "linksize", "offload", "sysctl"}, kind)
 }
 
 const (
@@ -133,9 +144,11 @@ func (j *Journal) append(es ...*entry) error {
 		return fmt.Errorf("journal %s: %w", j.path, err)
 	}
 	for _, e := range es {
-		if e.Type == "undone" {
+		switch e.Type {
+		case "undone":
 			delete(j.open, e.Seq)
-		} else {
+		case "verified":
+		default:
 			j.open[e.Seq] = true
 		}
 	}
@@ -164,6 +177,15 @@ func (j *Journal) undone(seqs ...int) error {
 	}
 	_, err := j.f.Seek(0, 2)
 	return err
+}
+
+// verified notes that a change reads as it was meant to.
+func (j *Journal) verified(e *entry) error {
+	e.verified = true
+	if !e.Rounds {
+		return nil
+	}
+	return j.append(&entry{Type: "verified", Seq: e.Seq})
 }
 
 // Process notes a process that is to be killed if this one dies without having called

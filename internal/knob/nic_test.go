@@ -2,6 +2,7 @@ package knob
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackmeter/stackmeter/internal/host"
+	"github.com/stackmeter/stackmeter/internal/sysx"
 )
 
 // holding runs f with an empty set.
@@ -122,6 +124,49 @@ func TestLackingParametersAreNotSupported(t *testing.T) {
 		}
 		if _, err := ethtoolOf(t, "nosuch", "rx-channels").Read(); !errors.Is(err, unix.ENODEV) {
 			t.Errorf("a NIC that is not there: %v", err)
+		}
+	})
+}
+
+// TestRoundedIsPutBack asks a tap for more frames than the 64 that it grants, and dies at
+// every point of that.
+func TestRoundedIsPutBack(t *testing.T) {
+	inVeth(t, func(root host.Root) {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = "tap0"
+		if err := netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: attrs, Mode: netlink.TUNTAP_MODE_TAP}); err != nil {
+			t.Errorf("make a tap: %v", err)
+			return
+		}
+		k := ethtoolOf(t, "tap0", "rx-frames")
+		holding(t, root, func(s *Set) {
+			var not *NotInForceError
+			if err := s.Put(t.Context(), k, "100"); !errors.As(err, &not) || not.Got != "64" {
+				t.Errorf("put: %v", err)
+			}
+		})
+		reads(t, k, "0")
+
+		here, err := sysx.NetNS()
+		if err != nil {
+			t.Error(err)
+		}
+		line := fmt.Sprintf(`{"type":"change","seq":1,"kind":"ethtool","key":"tap0/rx-frames","old":"0","new":"100","rounds":true,"netns":%d}`, here)
+		for _, c := range []struct {
+			lines []string
+			want  string
+		}{
+			{[]string{line}, "0"}, // dead before it was read back: what is read is its doing
+			{[]string{line, `{"type":"verified","seq":1,"old":"","new":""}`}, "64"}, // somebody has changed it since
+		} {
+			if err := k.Write("100"); err != nil {
+				t.Error(err)
+			}
+			dir, _ := writeJournal(t, append([]string{`{"type":"owner"}`}, c.lines...)...)
+			if r, err := Recover(t.Context(), root, dir); err != nil || r.Err() != nil {
+				t.Errorf("recover: %+v, %v", r, err)
+			}
+			reads(t, k, c.want)
 		}
 	})
 }

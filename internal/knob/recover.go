@@ -74,7 +74,7 @@ func undo(k Knob, e *entry, r *Report) bool {
 		case err != nil:
 		case now == e.Old: // never made, or undone by others
 			return true
-		case now != e.New && e.Type == "change":
+		case now != e.New && e.Type == "change" && (e.verified || !e.Rounds):
 			r.Foreign = append(r.Foreign, change(e))
 			return true
 		default:
@@ -209,7 +209,7 @@ func parse(b []byte) ([]*entry, error) {
 		case err != nil && !whole:
 		case err != nil && bad == nil:
 			bad = fmt.Errorf("line %d: %w", n, err)
-		case err == nil && bad == nil && !slices.Contains([]string{"owner", "change", "bystander", "process", "undone", "kept"}, e.Type):
+		case err == nil && bad == nil && !slices.Contains([]string{"owner", "change", "bystander", "process", "undone", "kept", "verified"}, e.Type):
 			bad = fmt.Errorf("line %d: type %q is none that this version knows", n, e.Type)
 		case err == nil:
 			es = append(es, e)
@@ -221,15 +221,21 @@ func parse(b []byte) ([]*entry, error) {
 // replay undoes entries, latest first, and marks them. It reports whether any
 // is left.
 func replay(root host.Root, f *os.File, owner Owner, entries []*entry, r *Report) (left bool) {
-	undone := map[int]bool{}
+	undone, verified := map[int]bool{}, map[int]bool{}
 	for _, e := range entries {
-		if e.Type == "undone" {
+		switch e.Type {
+		case "undone":
 			undone[e.Seq] = true
+		case "verified":
+			verified[e.Seq] = true
 		}
+	}
+	for _, e := range entries {
+		e.verified = verified[e.Seq]
 	}
 	reboot := owner.BootID != "" && owner.BootID != root.BootID()
 	open := slices.DeleteFunc(slices.Clone(entries), func(e *entry) bool {
-		return e.Type == "undone" || e.Type == "owner" || e.Type == "kept" || undone[e.Seq]
+		return slices.Contains([]string{"undone", "owner", "kept", "verified"}, e.Type) || undone[e.Seq]
 	})
 	for _, e := range open {
 		if e.Type == "process" && e.Task != nil && !reboot && kill(root, *e.Task, e.Exe) {

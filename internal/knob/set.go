@@ -74,7 +74,7 @@ func (s *Set) Put(ctx context.Context, k Knob, value string) error {
 	if err != nil {
 		return err
 	}
-	e := &entry{Type: "change", Kind: info.Kind, Key: info.Key, Name: info.Name, Target: info.Target, Old: old, New: want}
+	e := &entry{Type: "change", Kind: info.Kind, Key: info.Key, Name: info.Name, Target: info.Target, Old: old, New: want, Rounds: rounds(info.Kind)}
 	if info.InNetNS {
 		if e.NetNS, err = sysx.NetNS(); err != nil {
 			return err
@@ -91,7 +91,10 @@ func (s *Set) Put(ctx context.Context, k Knob, value string) error {
 		}
 		return fmt.Errorf("set %s of %s to %q: %w", info.Name, info.Target, want, err)
 	}
-	return Verify(k, want)
+	if err := Verify(k, want); err != nil {
+		return err
+	}
+	return s.journal.verified(e)
 }
 
 // Apply makes the settings in force those of want and no others: what is held
@@ -208,6 +211,7 @@ func (s *Set) release(keep func(held) bool) {
 // undo puts back what was changed for one setting.
 func (s *Set) undo(h held) {
 	for _, e := range slices.Backward(h.entries) {
+		e.Rounds = e.Rounds || !e.verified
 		k := h.Knob
 		var err error
 		if e.Type == "bystander" {

@@ -33,11 +33,8 @@ func putBack(t *testing.T, root host.Root, dir string) {
 func TestEveryKnobIsSetAndPutBack(t *testing.T) {
 	dir := t.TempDir()
 	inVeth(t, func(m *Machine) {
-		plan := parse(t, m, whole)
 		before := snapshot(m)
-		if _, _, err := Possible(plan, false); err != nil {
-			t.Errorf("possible: %v", err)
-		}
+		plan := have(t, parse(t, m, whole))
 		compare(t, "looking", before, snapshot(m))
 		o, err := Commit(t.Context(), m.Root, dir, "whole", plan)
 		if err != nil {
@@ -76,6 +73,7 @@ func TestFailureChangesNothing(t *testing.T) {
 			{"version: 1\nnic: {gro-flush-timeout: 1000, qdisc: nosuch}", "none of that kind"},
 			{"version: 1\nnic: {mtu: 1400, rps: all, gso-max-size: 1000000}", "gso-max-size"},
 			{"version: 1\nnics: {tn2: {gso: on, tso: on}}", "not in force"},
+			{"version: 1\nnic: {mtu: 1400}\nnics: {tn2: {rx-frames: 100}}", "not in force: wanted \"100\", the kernel has \"64\""},
 		} {
 			o, err := Commit(t.Context(), m.Root, dir, "bad", parse(t, m, c.profile))
 			if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -64,7 +64,7 @@ func TestScriptDoesWhatApplyDoes(t *testing.T) {
 	needTools(t, "unshare", "ethtool", "ip", "tc", "taskset")
 	path := filepath.Join(t.TempDir(), "script")
 	inVeth(t, func(m *Machine) {
-		plan := parse(t, m, forThisIP(t, whole))
+		plan := have(t, parse(t, m, forThisIP(t, whole)))
 		if _, err := Script("whole", plan); err == nil || !strings.Contains(err.Error(), "apply the profile once") {
 			t.Errorf("a script of threads that don't exist: %v", err)
 		}
@@ -121,7 +121,7 @@ func TestUnitIsOneToSystemd(t *testing.T) {
 	needTools(t, "systemd-analyze")
 	path := filepath.Join(t.TempDir(), "lab.service")
 	inVeth(t, func(m *Machine) {
-		plan := parse(t, m, whole)
+		plan := have(t, parse(t, m, whole))
 		emitted(t, m, plan, func() error {
 			text, err := Unit("100 % whole", plan)
 			if err != nil {

@@ -72,6 +72,9 @@ func victim(dir string) {
 	if err != nil {
 		panic(err)
 	}
+	if plan, _, err = Possible(plan, true); err != nil {
+		panic(err)
+	}
 	for n := range plan {
 		d := *plan[n].Item.Definition
 		resolve := d.resolve

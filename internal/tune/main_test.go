@@ -113,6 +113,22 @@ func parse(t *testing.T, m *Machine, text string) []Want {
 	return plan
 }
 
+// have is what of a plan this kernel can have; what it can't is logged.
+func have(t *testing.T, plan []Want) []Want {
+	t.Helper()
+	rest, skipped, err := Possible(plan, true)
+	if err != nil {
+		t.Errorf("possible: %v", err)
+	}
+	for _, s := range skipped {
+		t.Logf("left out: %v", s)
+	}
+	if len(rest) < len(plan)*3/4 {
+		t.Errorf("only %d of %d values can be had", len(rest), len(plan))
+	}
+	return rest
+}
+
 // whole is a profile of everything that these NICs and a network namespace can have, each value other
 // than the kernel's default.
 const whole = `version: 1

@@ -118,7 +118,7 @@ func FuzzParseProfile(f *testing.F) {
 func TestSavedComesBack(t *testing.T) {
 	dir := t.TempDir()
 	inVeth(t, func(m *Machine) {
-		if _, err := Commit(t.Context(), m.Root, dir, "whole", parse(t, m, whole)); err != nil {
+		if _, err := Commit(t.Context(), m.Root, dir, "whole", have(t, parse(t, m, whole))); err != nil {
 			t.Error(err)
 		}
 		p, left := m.Save("saved", "as found: \"quoted\"")

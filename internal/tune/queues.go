@@ -81,8 +81,13 @@ func irqsByQueue(m *Machine, nic string) ([][]host.NICIRQ, error) {
 		return nil, err
 	}
 	byQueue := map[int][]host.NICIRQ{}
+	alone := len(irqs) == 1
 	for _, i := range irqs {
-		if strings.Contains(i.Action, ", ") && len(irqs) == 1 {
+		// Beside interrupts of queues, the one named as the NIC tells of its link (e1000e, igb).
+		if i.Action == nic && !alone {
+			continue
+		}
+		if strings.Contains(i.Action, ", ") && alone {
 			return nil, &host.NotSupportedError{
 				What: "irq-affinity of " + nic, Reason: fmt.Sprintf("its interrupt %d also serves another device (%s)", i.IRQ, i.Action),
 				Mend: "leave it out for this NIC, or give it a slot with interrupts of its own (MSI)",
@@ -105,8 +110,9 @@ func irqsByQueue(m *Machine, nic string) ([][]host.NICIRQ, error) {
 }
 
 // management are words in the names of interrupts that carry no packets: virtio
-// (config), mlx5 (async), ena (mgmnt), ice and i40e (misc), nfp (lsc, exn), gve (mgmnt).
-var management = regexp.MustCompile(`(?i)config|control|ctrl|async|mgm|misc|mbx|mailbox|admin|lsc|exn|ptp|fdir|asq`)
+// (config), mlx5 (async), ena (mgmnt), ice and i40e (misc), nfp (lsc, exn), gve (mgmnt),
+// vmxnet3 (event).
+var management = regexp.MustCompile(`(?i)config|control|ctrl|async|mgm|misc|mbx|mailbox|admin|lsc|exn|event|ptp|fdir|asq`)
 
 var lastNumber = regexp.MustCompile(`(\d+)\D*$`)
 

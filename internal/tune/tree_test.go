@@ -165,11 +165,47 @@ func TestInterruptsThatAreNotTheNICsOwn(t *testing.T) {
 	}
 }
 
+// TestLinkInterruptIsLeft has an e1000e's interrupts, as seen in a virtual machine.
+func TestLinkInterruptIsLeft(t *testing.T) {
+	m := tree(t)
+	for n, a := range map[int]string{50: "eth2-rx-0", 51: "eth2-tx-0", 52: "eth2"} {
+		rename(t, m, n, a)
+	}
+	for _, n := range []int{53, 54} {
+		rename(t, m, n, "")
+	}
+	qs, err := irqsByQueue(m, "eth2")
+	if err != nil || len(qs) != 1 || len(qs[0]) != 2 || qs[0][0].IRQ != 50 || qs[0][1].IRQ != 51 {
+		t.Errorf("queues of an e1000e: %+v, %v", qs, err)
+	}
+}
+
+// rename gives an interrupt of a tree another name; "" takes it away.
+func rename(t *testing.T, m *Machine, irq int, action string) {
+	t.Helper()
+	path := filepath.Join(m.Root.Proc, "interrupts")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(b), "\n")
+	for i, l := range lines {
+		if strings.HasPrefix(strings.TrimSpace(l), fmt.Sprintf("%d:", irq)) {
+			f := strings.Fields(l)
+			lines[i] = strings.Join(append(f[:len(f)-1], action), " ")
+		}
+	}
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestQueuesOfInterruptNames(t *testing.T) {
 	for action, want := range map[string]int{
 		"eth1": 0, "eth1-TxRx-3": 3, "eth1-rx-0": 0, "i40e-eth1-TxRx-12": 12, "ice-eth1-TxRx-7": 7, "ice-0000:81:00.0:misc": -1,
 		"virtio2-input.1": 1, "virtio2-config": -1, "mlx5_comp7@pci:0000:81:00.0": 7, "mlx5_async0@pci:0000:81:00.0": -1,
 		"ena-mgmnt@pci:0000:00:05.0": -1, "eth1-Tx-Rx-2": 2, "bnxt-eth1-0": 0, "eth1:lsc": -1,
+		"eth1-rxtx-3": 3, "eth1-event-4": -1,
 	} {
 		if got := queueOf(action, "eth1"); got != want {
 			t.Errorf("%s is of queue %d, want %d", action, got, want)
