@@ -14,7 +14,7 @@ const (
 	memoryMax = 1 << 20      // bytes of packets in the making
 	lifetime  = 30_000000000 // nanoseconds (RFC 791 suggests 15 s, Linux has 30 s)
 	partsMax  = 128          // fragments of one packet
-	sizeStep  = 2048         // bytes that a packet's memory grows by at least
+	overhead  = 256          // bytes that a packet, or a fragment, takes beside its payload
 )
 
 // key names a packet (RFC 8200, 4.5 leaves the protocol out; RFC 791 has it).
@@ -26,19 +26,29 @@ type key struct {
 
 // whole is a packet in the making.
 type whole struct {
-	began int64
-	data  []byte // payload; len is as far as is known
-	have  []span // in order, apart from each other
-	total int    // length of the payload; 0: not known
-	head  []byte // headers of the first fragment
+	key    key
+	began  int64
+	parts  []part // in order, apart from each other
+	have   int    // bytes of parts
+	total  int    // length of the payload; 0: not known
+	head   []byte // headers of the first fragment
+	memory int
+	gone   bool
 }
 
-// span is a range of bytes.
-type span struct{ from, to int }
+// part is a fragment's payload: no more is kept than what came, whatever place in the
+// packet it claims.
+type part struct {
+	from int
+	b    []byte
+}
+
+func (p *part) to() int { return p.from + len(p.b) }
 
 // Table holds packets in the making. The zero Table is empty.
 type Table struct {
 	packets map[key]*whole
+	order   []*whole // the oldest first; those that are gone are skipped
 	memory  int
 }
 
@@ -53,89 +63,98 @@ const (
 )
 
 // Add takes in the fragment b with header h. If it completes its packet, it returns
-// that with a header that is no fragment's. b is copied.
+// that with a header that is no fragment's. b is copied. Where memory runs out, the
+// oldest packet is given up.
 func (t *Table) Add(now int64, h *wire.IP, b []byte) ([]byte, Result) {
 	t.expire(now)
-	k := key{h.Src, h.Dst, h.ID, h.Proto}
-	if h.Is6() {
-		k.proto = 0
-	}
-	w := t.packets[k]
-	if w == nil {
-		if t.packets == nil {
-			t.packets = map[key]*whole{}
-		}
-		w = &whole{began: now}
-		t.packets[k] = w
-	}
-	if !t.put(w, h, b[h.HeaderLen:h.Length]) {
-		t.drop(k, w)
+	w := t.find(now, h)
+	if !w.put(h, b[h.HeaderLen:h.Length]) {
+		t.drop(w)
 		return nil, Failed
 	}
 	if h.FragOffset == 0 {
 		w.head = header(h, b)
-		t.memory += len(w.head)
 	}
-	if w.total == 0 || w.head == nil || len(w.have) != 1 || w.have[0] != (span{0, w.total}) {
-		if t.memory > memoryMax {
-			t.drop(k, w)
-			return nil, Failed
-		}
-		return nil, Waiting
+	if w.total != 0 && w.head != nil && w.have == w.total {
+		p := finish(w)
+		t.drop(w)
+		return p, Done
 	}
-	t.drop(k, w)
-	return finish(h, w), Done
+	grown := h.Length - h.HeaderLen + overhead
+	w.memory += grown
+	t.memory += grown
+	for t.memory > memoryMax {
+		t.drop(t.order[0])
+	}
+	return nil, Waiting
+}
+
+// find returns the packet of a fragment, a new one if there is none.
+func (t *Table) find(now int64, h *wire.IP) *whole {
+	k := key{h.Src, h.Dst, h.ID, h.Proto}
+	if h.Is6() {
+		k.proto = 0
+	}
+	if w := t.packets[k]; w != nil {
+		return w
+	}
+	if t.packets == nil {
+		t.packets = map[key]*whole{}
+	}
+	w := &whole{key: k, began: now, memory: overhead}
+	t.memory += w.memory
+	t.packets[k] = w
+	t.order = append(t.order, w)
+	return w
 }
 
 // put copies a payload to its place. It returns false if it does not fit to the rest.
-func (t *Table) put(w *whole, h *wire.IP, payload []byte) bool {
-	s := span{h.FragOffset, h.FragOffset + len(payload)}
+func (w *whole) put(h *wire.IP, payload []byte) bool {
+	p := part{from: h.FragOffset, b: payload}
+	n := len(w.parts)
 	if !h.MoreFrags {
-		if w.total != 0 && w.total != s.to {
+		if w.total != 0 && w.total != p.to() {
 			return false
 		}
-		w.total = s.to
+		w.total = p.to()
 	}
-	if w.total != 0 && (s.to > w.total || len(w.have) > 0 && w.have[len(w.have)-1].to > w.total) {
+	if w.total != 0 && (p.to() > w.total || n > 0 && w.parts[n-1].to() > w.total) || n >= partsMax {
 		return false
 	}
-	if len(w.have) >= partsMax {
+	i, _ := slices.BinarySearchFunc(w.parts, p.from, func(a part, from int) int { return a.from - from })
+	if i > 0 && w.parts[i-1].to() > p.from || i < n && w.parts[i].from < p.to() {
 		return false
 	}
-	i, _ := slices.BinarySearchFunc(w.have, s.from, func(a span, from int) int { return a.from - from })
-	if i > 0 && w.have[i-1].to > s.from || i < len(w.have) && w.have[i].from < s.to {
-		return false
-	}
-	if s.to > len(w.data) {
-		t.memory -= cap(w.data)
-		w.data = slices.Grow(w.data, max(s.to-len(w.data), sizeStep))[:s.to]
-		t.memory += cap(w.data)
-	}
-	copy(w.data[s.from:], payload)
-	w.have = slices.Insert(w.have, i, s)
-	if i+1 < len(w.have) && w.have[i].to == w.have[i+1].from {
-		w.have[i].to = w.have[i+1].to
-		w.have = slices.Delete(w.have, i+1, i+2)
-	}
-	if i > 0 && w.have[i-1].to == w.have[i].from {
-		w.have[i-1].to = w.have[i].to
-		w.have = slices.Delete(w.have, i, i+1)
-	}
+	p.b = slices.Clone(payload)
+	w.parts = slices.Insert(w.parts, i, p)
+	w.have += len(payload)
 	return true
 }
 
-func (t *Table) drop(k key, w *whole) {
-	t.memory -= cap(w.data) + len(w.head)
-	delete(t.packets, k)
+// drop forgets a packet.
+func (t *Table) drop(w *whole) {
+	if !w.gone {
+		w.gone = true
+		t.memory -= w.memory
+		delete(t.packets, w.key)
+		w.parts, w.head = nil, nil
+	}
+	for len(t.order) > 0 && t.order[0].gone {
+		t.order[0] = nil
+		t.order = t.order[1:]
+	}
+	if len(t.order) > 2*len(t.packets)+orderSlack {
+		t.order = slices.DeleteFunc(t.order, func(w *whole) bool { return w.gone })
+	}
 }
 
-// expire forgets packets that took too long. With few in the making it may look at
-// all of them.
+// orderSlack is how many packets that are gone may stay in order behind an old one.
+const orderSlack = 64
+
+// expire forgets packets that took too long.
 func (t *Table) expire(now int64) {
-	for k, w := range t.packets {
-		if now-w.began > lifetime {
-			t.drop(k, w)
-		}
+	for len(t.order) > 0 && now-t.order[0].began > lifetime {
+		t.drop(t.order[0])
 	}
 }
 
@@ -149,8 +168,12 @@ func header(h *wire.IP, b []byte) []byte {
 }
 
 // finish puts headers and payload together.
-func finish(h *wire.IP, w *whole) []byte {
-	p := append(w.head, w.data[:w.total]...)
-	wire.SetUnfragmented(p)
-	return p
+func finish(w *whole) []byte {
+	b := make([]byte, 0, len(w.head)+w.total)
+	b = append(b, w.head...)
+	for _, p := range w.parts {
+		b = append(b, p.b...)
+	}
+	wire.SetUnfragmented(b)
+	return b
 }

@@ -80,12 +80,56 @@ func TestMemoryAndTimeAreBounded(t *testing.T) {
 		table.Add(int64(i), &h, b)
 		most = max(most, table.memory)
 	}
-	if most > memoryMax+64<<10 {
+	if most > memoryMax || most < memoryMax/2 {
 		t.Errorf("%d bytes held", most)
 	}
 	h, b := fragment(9, 8, true, payload(8))
 	table.Add(2*lifetime, &h, b)
 	if len(table.packets) != 1 {
 		t.Errorf("%d packets after the others' time", len(table.packets))
+	}
+}
+
+// TestOldPacketsGiveWay holds that an attacker who fills the memory does not keep others
+// out, and that a fragment costs no more than its bytes, wherever it claims to lie.
+func TestOldPacketsGiveWay(t *testing.T) {
+	var table Table
+	for i := range 5000 {
+		h, b := fragment(uint32(i), 64000, true, payload(8))
+		table.Add(1, &h, b)
+	}
+	if n := len(table.packets); n < memoryMax/(2*overhead+8)-1 || len(table.order) != n {
+		t.Errorf("%d packets are held, %d in order: each costs more than it has", n, len(table.order))
+	}
+	h, b := fragment(0xffff, 0, true, payload(1000))
+	table.Add(2, &h, b)
+	h, b = fragment(0xffff, 1000, false, payload(1000))
+	if got, r := table.Add(2, &h, b); r != Done || len(got) != 2020 {
+		t.Errorf("an honest packet is not taken: %v, %d bytes", r, len(got))
+	}
+	sum := 0
+	for _, w := range table.packets {
+		sum += w.memory
+	}
+	if sum != table.memory {
+		t.Errorf("%d bytes are held, %d were counted", sum, table.memory)
+	}
+}
+
+// TestOrderIsBounded completes packets while an old one waits.
+func TestOrderIsBounded(t *testing.T) {
+	var table Table
+	h, b := fragment(0, 8, true, payload(8))
+	table.Add(1, &h, b)
+	for i := range 1000 {
+		h, b := fragment(uint32(1+i), 8, false, payload(8))
+		table.Add(1, &h, b)
+		h, b = fragment(uint32(1+i), 0, true, payload(8))
+		if _, r := table.Add(1, &h, b); r != Done {
+			t.Fatal(r)
+		}
+	}
+	if n := len(table.order); n > orderSlack+2 {
+		t.Errorf("%d packets in order, of which one waits", n)
 	}
 }
