@@ -15,7 +15,7 @@ const (
 	ringEntries = 2048
 	// posted is how many chunks the kernel is given to receive into: a burst, but no
 	// more, since they are used in turn, and caches are small.
-	posted = 512
+	posted = 2048
 	bunch  = 64 // chunks that are given at a time
 	// sendBudget is how many packets the kernel sends in a call.
 	sendBudget = 256
