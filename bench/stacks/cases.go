@@ -72,16 +72,13 @@ func (c contest) titles() (out []string) {
 // kernels are the kernel's TCP as a stack, with GRO at the receiver and without.
 var kernels = []entry{{"kernel", "veth"}, {"kernel", "veth-gro"}}
 
-// absent are devices that a stack has not.
-var absent = []entry{{"ustack", "ring"}}
-
 // both is ustack and gVisor on each of the devices, and the kernel.
 func both(devices ...string) []entry {
 	out := slices.Clone(kernels)
 	for _, d := range devices {
 		out = append(out, entry{"gvisor", d}, entry{"ustack", d})
 	}
-	return slices.DeleteFunc(out, func(e entry) bool { return slices.Contains(absent, e) })
+	return out
 }
 
 // against asks for a ratio on each of the devices.

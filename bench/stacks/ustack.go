@@ -44,6 +44,8 @@ func ustackDevice(o order) (d ustack.Device, err error) {
 		return t, err
 	case "packet":
 		return packet.New(packet.Config{Interface: stackNIC})
+	case "ring":
+		return packet.New(packet.Config{Interface: stackNIC, Ring: packet.Slots})
 	case "xdp":
 		return xdp.New(xdp.Config{Interface: stackNIC, Addresses: []netip.Addr{netip.MustParseAddr(stackAddr)}})
 	}
