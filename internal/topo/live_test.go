@@ -125,7 +125,7 @@ func TestLive(t *testing.T) {
 		if n := nic(t, m, "ve1"); !slices.Equal(n.Upper, []string{"br0"}) || n.Nature == "" || n.MTU != 1500 || len(n.Rx()) != 2 || n.Offloads == nil || n.Channels == nil {
 			t.Errorf("ve1: %+v", n)
 		}
-		if len(m.Warnings) > 0 || m.Captured || m.Architecture != runtime.GOARCH || len(m.CPUs) != runtime.NumCPU() {
+		if len(m.Warnings) > 0 || m.Captured || m.Architecture != runtime.GOARCH || len(m.CPUs) == 0 {
 			t.Errorf("%+v", m)
 		}
 		again, err := topo.Read(tree)
