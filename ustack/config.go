@@ -35,9 +35,10 @@ type Config struct {
 	Frames int
 
 	// AroundCopy, if set, is given the routine that copies received bytes to the
-	// application, and returns the one to be called instead: one that measures it. Several
-	// goroutines may call that at the same time.
-	AroundCopy func(copy func(dst, src []byte) int) func(dst, src []byte) int
+	// application, and returns the one to be called instead: one that measures it. It is
+	// called once for a plain routine, and for each copy that sums too (fused), which takes
+	// memory from the heap. Several goroutines may call it, and what it returns, at the same time.
+	AroundCopy func(fused bool, copy func(dst, src []byte) int) func(dst, src []byte) int
 }
 
 // TCPConfig is what TCP connections begin with.

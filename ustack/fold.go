@@ -239,7 +239,7 @@ func (c *TCPConn) foldInto(b []byte) int {
 		if len(p) > len(b)-n {
 			break
 		}
-		c.st.fuse(&u.sum, b[n:], p)
+		c.st.foldUser(&u.sum, b[n:], p)
 		if u.judge(); u.state == bad {
 			break // what follows is behind a gap
 		}

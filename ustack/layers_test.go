@@ -16,11 +16,12 @@ import (
 func TestLayersAreCounted(t *testing.T) {
 	for name, tech := range map[string]ustack.Techniques{
 		"one-by-one": {Gather: 1, Buffers: frame.Single}, "gathered": {Gather: 64},
+		"in reader": {Gather: 64, Checksum: ustack.InReader},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var copied atomic.Int64
 			around := func(cfg *ustack.Config) {
-				cfg.AroundCopy = func(plain func(dst, src []byte) int) func(dst, src []byte) int {
+				cfg.AroundCopy = func(_ bool, plain func(dst, src []byte) int) func(dst, src []byte) int {
 					return func(dst, src []byte) int {
 						n := plain(dst, src)
 						copied.Add(int64(n))

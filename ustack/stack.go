@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stackmeter/stackmeter/memcopy"
 	"github.com/stackmeter/stackmeter/ustack/frame"
 	"github.com/stackmeter/stackmeter/ustack/internal/tcp"
 	"github.com/stackmeter/stackmeter/ustack/internal/wire"
@@ -21,12 +22,13 @@ type Stack struct {
 	cfg  Config
 	info DeviceInfo
 	routines
-	toUser copier // copy, or what AroundCopy made of it
-	start  time.Time
-	secret [2]uint64
-	own    map[wire.Addr]bool
-	links  []link
-	frames frame.Config
+	toUser   copier // copy, or what AroundCopy made of it
+	foldUser fuser  // fuse, or what AroundCopy made of it
+	start    time.Time
+	secret   [2]uint64
+	own      map[wire.Addr]bool
+	links    []link
+	frames   frame.Config
 	// payloadAt is where in a frame the payload of a TCP segment goes on send, bytes.
 	payloadAt int
 	routes    map[int]wire.Addr // default router by IP version
@@ -85,9 +87,12 @@ func New(cfg Config) (*Stack, error) {
 	if cfg.Techniques, st.routines, err = cfg.Techniques.complete(); err != nil {
 		return nil, err
 	}
-	st.toUser = st.copy
-	if cfg.AroundCopy != nil {
-		st.toUser = cfg.AroundCopy(st.copy)
+	st.toUser, st.foldUser = st.copy, st.fuse
+	if around := cfg.AroundCopy; around != nil {
+		st.toUser = around(false, st.copy)
+		st.foldUser = func(sum *memcopy.Partial, dst, src []byte) int {
+			return around(true, func(dst, src []byte) int { return st.fuse(sum, dst, src) })(dst, src)
+		}
 	}
 	st.cfg = cfg
 	st.layOut()

@@ -51,7 +51,7 @@ func observe(t *testing.T, p pipe.Config, v4 bool, tech ustack.Techniques) (e ef
 		if !v4 {
 			cfg.Addresses = cfg.Addresses[1:]
 		}
-		cfg.AroundCopy = func(plain func(dst, src []byte) int) func(dst, src []byte) int {
+		cfg.AroundCopy = func(_ bool, plain func(dst, src []byte) int) func(dst, src []byte) int {
 			return func(dst, src []byte) int {
 				if len(src) > 1000 && len(dst) >= len(src) {
 					copies.Add(1)

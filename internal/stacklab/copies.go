@@ -17,6 +17,7 @@ const SegmentBytes = 1448
 // CopyCost is what the copy of one segment of [SegmentBytes] costs inside the receive path.
 type CopyCost struct {
 	Routine string `json:"routine"` // of package memcopy; "auto": what the stack chooses itself
+	Fused   bool   `json:"fused"`   // it sums too: checksums are verified in the reader
 	Aligned bool   `json:"aligned"` // the receive buffer was, as the technique has it
 	// SourceOffset is where the payload begins from a multiple of 64 bytes, and
 	// DestinationOffset where the reader's bytes do, in most samples.
@@ -46,8 +47,8 @@ var Table6 = []struct {
 }{{"rep-movsl", false, 7000}, {"rep-movsl", true, 3000}, {"int32", false, 4000}}
 
 // routines are what Table 6's counterpart compares: the paper's two, what the runtime
-// does, and the best there is.
-var routines = []string{"rep-movsl", "int32", "rep-movsb", "memmove", "avx512", "auto"}
+// does, and the best there is; with the checksum, Linux's own and the best.
+var routines = []string{"rep-movsl", "int32", "rep-movsb", "memmove", "avx512", "auto", "fused-adc"}
 
 // sampleEvery is the share of copies that is timed.
 const sampleEvery = 8
@@ -55,40 +56,44 @@ const sampleEvery = 8
 // maxSamples bounds those of one run.
 const maxSamples = 1 << 15
 
-// techniqueAlign is the switch for the alignment of receive buffers.
-const techniqueAlign = "align"
-
 func (l *lab) copyCases() []oneCase {
-	var known []string
-	for _, t := range ustack.TechniqueNames() {
-		known = append(known, t.Name)
+	for _, name := range routines {
+		r, ok := memcopy.Lookup(name)
+		if name != "auto" && (!ok || r.Check() != nil) {
+			continue
+		}
+		for _, aligned := range []bool{false, true} {
+			if r.Family != memcopy.FamilyFused {
+				l.report.Copies = append(l.report.Copies, CopyCost{Routine: name, Aligned: aligned})
+			}
+			if r.Family == memcopy.FamilyFused || name == "auto" {
+				l.report.Copies = append(l.report.Copies, CopyCost{Routine: name, Fused: true, Aligned: aligned})
+			}
+		}
 	}
 	rounds := 3
 	if l.cfg.Quick {
 		rounds = 1
 	}
 	var out []oneCase
-	for round := range rounds {
-		for _, name := range routines {
-			if r, ok := memcopy.Lookup(name); name != "auto" && (!ok || r.Check() != nil) {
-				continue
-			}
-			for _, aligned := range []bool{false, true} {
-				if aligned && !slices.Contains(known, techniqueAlign) {
-					continue
-				}
-				if round == 0 {
-					l.report.Copies = append(l.report.Copies, CopyCost{Routine: name, Aligned: aligned})
-				}
-				at := slices.IndexFunc(l.report.Copies, func(c CopyCost) bool { return c.Routine == name && c.Aligned == aligned })
-				out = append(out, oneCase{
-					what: fmt.Sprintf("copies by %s, %s", name, AlignedName(aligned)),
-					run:  func(ctx context.Context) error { return l.copies(ctx, at) },
-				})
-			}
+	for range rounds {
+		for i := range l.report.Copies {
+			c := &l.report.Copies[i]
+			out = append(out, oneCase{
+				what: fmt.Sprintf("copies by %s, %s", c.Name(), AlignedName(c.Aligned)),
+				run:  func(ctx context.Context) error { return l.copies(ctx, c) },
+			})
 		}
 	}
 	return out
+}
+
+// Name is the routine, and whether it sums too.
+func (c *CopyCost) Name() string {
+	if c.Fused && c.Routine == "auto" {
+		return "auto, fused"
+	}
+	return c.Routine
 }
 
 // AlignedName is the state of the receive buffer in words.
@@ -100,18 +105,21 @@ func AlignedName(aligned bool) string {
 }
 
 // copies times copies of one stream.
-func (l *lab) copies(ctx context.Context, at int) error {
-	c := &l.report.Copies[at]
-	var t ustack.Techniques
-	if err := t.Set("copy", c.Routine); err != nil {
-		return err
+func (l *lab) copies(ctx context.Context, c *CopyCost) error {
+	techniques := map[string]string{"copy": c.Routine}
+	if c.Fused {
+		techniques = map[string]string{"fused": c.Routine, "checksum": "reader"}
 	}
 	if c.Aligned {
-		if err := t.Set(techniqueAlign, "on"); err != nil {
+		techniques["align"] = "on"
+	}
+	var t ustack.Techniques
+	for name, value := range techniques {
+		if err := t.Set(name, value); err != nil {
 			return err
 		}
 	}
-	s := &sampler{ticks: make([]uint32, 0, maxSamples)}
+	s := &sampler{fused: c.Fused, ticks: make([]uint32, 0, maxSamples)}
 	stream, err := l.start(ctx, 1500, t, s.around)
 	if err != nil {
 		return err
@@ -133,12 +141,16 @@ func (l *lab) copies(ctx context.Context, at int) error {
 
 // sampler times one copy of a segment in a few. It serves one reader.
 type sampler struct {
+	fused    bool // which copies to time
 	n        int
 	ticks    []uint32
 	src, dst [64]int
 }
 
-func (s *sampler) around(plain func(dst, src []byte) int) func(dst, src []byte) int {
+func (s *sampler) around(fused bool, plain func(dst, src []byte) int) func(dst, src []byte) int {
+	if fused != s.fused {
+		return plain
+	}
 	return func(dst, src []byte) int {
 		s.n++
 		if s.n%sampleEvery != 0 || len(src) != SegmentBytes || len(dst) < SegmentBytes || len(s.ticks) == cap(s.ticks) {

@@ -34,7 +34,7 @@ type stream struct {
 }
 
 // start makes a stack with the techniques and lets the kernel send to it.
-func (l *lab) start(ctx context.Context, mtu int, t ustack.Techniques, around func(func(dst, src []byte) int) func(dst, src []byte) int) (s *stream, err error) {
+func (l *lab) start(ctx context.Context, mtu int, t ustack.Techniques, around func(bool, func(dst, src []byte) int) func(dst, src []byte) int) (s *stream, err error) {
 	if err := l.space.setMTU(mtu); err != nil {
 		return nil, err
 	}
