@@ -79,7 +79,7 @@ func (a *analyzer) experiment(name string, trials []*trial.Trial) {
 	if varies("nics") {
 		e.Primary = Throughput
 	}
-	a.warnCells(e)
+	a.warnCells(e, plan.Effects)
 
 	baseline := plan.baseline(e.Factors)
 	switch {

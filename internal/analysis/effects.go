@@ -44,6 +44,16 @@ type Effect struct {
 	Factors []string `json:"factors"`
 	// By metric; missing where no block has enough of its cells.
 	By map[Metric]*Worth `json:"by"`
+	// Given, of two factors: what each is worth at either level of the other.
+	Given []*Given `json:"given,omitempty"`
+}
+
+// Given is what a factor is worth at both levels of another, over all levels of the rest.
+type Given struct {
+	Factor  string            `json:"factor"`
+	Other   TwoLevels         `json:"other"`
+	Without map[Metric]*Worth `json:"without"` // with the other's first level
+	With    map[Metric]*Worth `json:"with"`
 }
 
 // Worth is a share with its interval and verdict.
@@ -78,19 +88,41 @@ func (a *analyzer) effects(e *Experiment, plan PlanExperiment) *Effects {
 		if len(t) == 1 {
 			out.Main = append(out.Main, effect)
 		} else {
+			for k := range t {
+				effect.Given = append(effect.Given, &Given{
+					Factor: out.Factors[t[k]].Name, Other: out.Factors[t[1-k]], Without: map[Metric]*Worth{}, With: map[Metric]*Worth{},
+				})
+			}
 			out.Interactions = append(out.Interactions, effect)
 		}
 	}
 	for _, m := range Metrics {
 		ratios := out.blocks(e, m, terms)
 		for i, effect := range slices.Concat(out.Main, out.Interactions) {
-			if c, err := stats.PairedGain(ratios[i], a.Confidence); err == nil {
-				effect.By[m] = &Worth{c, judge(c.Estimate, a.Confidence)}
+			a.worth(effect.By, m, ratios[i])
+			for k, g := range effect.Given {
+				// The interaction is how much more the factor gives at the other's second level
+				// than at its first; what it gives over both lies between.
+				main := ratios[terms[i][k]]
+				without, with := make([]float64, len(main)), make([]float64, len(main))
+				for b := range main {
+					half := math.Sqrt(ratios[i][b])
+					without[b], with[b] = main[b]/half, main[b]*half
+				}
+				a.worth(g.Without, m, without)
+				a.worth(g.With, m, with)
 			}
 		}
 	}
 	out.together(a, e)
 	return out
+}
+
+// worth judges the ratios that the blocks give of a metric, if there are any.
+func (a *analyzer) worth(by map[Metric]*Worth, m Metric, ratios []float64) {
+	if c, err := stats.PairedGain(ratios, a.Confidence); err == nil {
+		by[m] = &Worth{c, judge(c.Estimate, a.Confidence)}
+	}
 }
 
 // terms are the indices of the factors that each effect is of.

@@ -49,6 +49,16 @@ func TestEffectsThatWerePutIn(t *testing.T) {
 			if w.Verdict != More || math.Abs(w.Value-want) > 0.05 {
 				t.Errorf("gather and buffers together: %+v, want %v", w, want)
 			}
+			if len(e.Given) != 2 || e.Given[0].Factor != "stack_gather" || e.Given[0].Other.Name != "stack_buffers" {
+				t.Fatalf("given: %+v", e.Given)
+			}
+			for _, g := range e.Given {
+				both := map[string]float64{"stack_gather": 1.8, "stack_buffers": 1.5}[g.Factor]
+				half := math.Sqrt(1 + want)
+				if without, with := g.Without[Server], g.With[Server]; math.Abs(without.Value-(both/half-1)) > 0.05 || math.Abs(with.Value-(both*half-1)) > 0.05 {
+					t.Errorf("%s with %s %s: %+v, with %s: %+v", g.Factor, g.Other.Name, g.Other.Without, without, g.Other.With, with)
+				}
+			}
 			continue
 		}
 		if math.Abs(w.Value) > 0.05 {

@@ -25,7 +25,9 @@ func (a *analyzer) warn(e *Experiment, c *Cell, count int, code, format string, 
 	a.report.Warnings = append(a.report.Warnings, w)
 }
 
-func (a *analyzer) warnCells(e *Experiment) {
+// warnCells leaves the intervals of single cells alone where effects are asked for, which
+// have their own.
+func (a *analyzer) warnCells(e *Experiment, effects bool) {
 	need := stats.MedianSamples(a.Confidence)
 	most := 0
 	for _, c := range e.Cells {
@@ -49,7 +51,7 @@ func (a *analyzer) warnCells(e *Experiment) {
 			a.warn(e, c, 0, "bimodal", "two modes: %d trials near %s, %d near %s; the median describes neither, look at the single trials",
 				d.Modes.LowCount, unit.BitRate(d.Modes.Low), d.Modes.HighCount, unit.BitRate(d.Modes.High))
 		}
-		if w := d.Median.RelativeHalfWidth(); d.Modes == nil && c.OK >= need && w > WideInterval {
+		if w := d.Median.RelativeHalfWidth(); !effects && d.Modes == nil && c.OK >= need && w > WideInterval {
 			a.warn(e, c, 0, "wide-interval", "the median's interval is ±%s: more replicates or a quieter machine would narrow it", unit.Percent(w))
 		}
 	}

@@ -91,6 +91,13 @@ func (p *printer) effects(r *analysis.Report, e *analysis.Experiment) {
 		if len(told) > 0 {
 			p.table(t)
 		}
+		for _, i := range told {
+			for _, g := range i.Given {
+				if s := givenText(g, r.Primary); s != "" {
+					p.wrap("  "+s, 4, plain)
+				}
+			}
+		}
 		if rest != "" {
 			p.wrap("  "+rest, 4, dim)
 		}
@@ -128,6 +135,17 @@ func wordOf(v analysis.Verdict) string {
 		return "too few"
 	}
 	return string(v)
+}
+
+// givenText is what a factor is worth at both levels of another, in a sentence.
+func givenText(g *analysis.Given, m analysis.Metric) string {
+	without, with := g.Without[m], g.With[m]
+	if without == nil || with == nil {
+		return ""
+	}
+	other := factorName(g.Other.Name)
+	return fmt.Sprintf("%s: with %s %s %s; with %s %s %s.", factorName(g.Factor),
+		other, g.Other.Without, verdictText(without.Estimate, without.Verdict), other, g.Other.With, verdictText(with.Estimate, with.Verdict))
 }
 
 // tellInteractions parts the interactions into those worth a line, the largest first,
@@ -196,6 +214,7 @@ func verdictText(e stats.Estimate, v analysis.Verdict) string {
 type effectsTable struct {
 	Metric, Mixed, Chance string
 	Main, Interactions    []effectsRow
+	Given                 []string // of the interactions that are told
 }
 
 type effectsRow struct {
@@ -230,6 +249,12 @@ func newEffectsTable(r *analysis.Report, x *analysis.Effects) *effectsTable {
 		one := row("all together", by)
 		one.From, one.To = "none", "all"
 		t.Main = append(t.Main, one)
+	}
+	told, _ := tellInteractions(x, r.Primary)
+	for _, i := range told {
+		for _, g := range i.Given {
+			t.Given = append(t.Given, givenText(g, r.Primary))
+		}
 	}
 	for _, i := range byWorth(x.Interactions, r.Primary) {
 		t.Interactions = append(t.Interactions, row(effectName(i), i.By))

@@ -32,6 +32,7 @@ func TestTextOfEffects(t *testing.T) {
 		`(?m)^  locality +spread +shard +-(9|10)\.\d\d .* less$`,
 		`(?m)^  all together `,
 		`(?m)^  gather × buffers +\+1\d\.\d\d .* more$`,
+		`(?s)gather: with buffers single \+6\d\.\d % .*; with\s+buffers\s+recycled \+9\d\.\d %`,
 		`Of \d+ others: no difference seen, the largest \d\.\d\d %\.`,
 		`techniques: align on against off: no difference seen \(`,
 		`techniques: gather 64 against 1: \+\d\d\.\d % \[`,
