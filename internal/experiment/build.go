@@ -120,7 +120,7 @@ func (b *Bench) unfit(c Config, lost map[string]agent.Limit) string {
 	if c.NICs > len(b.Links) {
 		return fmt.Sprintf("it needs %d NICs, %d were given", c.NICs, len(b.Links))
 	}
-	if l, ok := lost["irq-affinity"]; ok && c.Affinity.PinsIRQ() {
+	if l, ok := lost["irq-affinity"]; ok && (c.Affinity.PinsIRQ() || c.Client == ClientSame || c.Client == ClientOpposite) {
 		return l.Why
 	}
 	if c.Engine == load.Ustack && !b.OneMachine() {

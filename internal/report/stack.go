@@ -231,44 +231,49 @@ func stackSection(dir string) (template.HTML, error) {
 		Figures []*chart
 		Tables  []stackTable
 		Report  stacklab.Report
-	}{stackPlace(r), copyCostFigure(r), stackTables(r), r})
+	}{stackPlace(r), copyCostFigures(r), stackTables(r), r})
 	return template.HTML(b.String()), err //nolint:gosec // escaped by its own template
 }
 
-// copyCostFigure draws Table 6's counterpart, a bar for each alignment of each routine.
-func copyCostFigure(r stacklab.Report) []*chart {
-	c := &chart{
-		Title:   "Core cycles of one copy inside the receive path",
-		Desc:    "The table below holds the same numbers.",
-		Caption: fmt.Sprintf("Table 6’s counterpart: the copy of %d bytes inside the receive path; bars: mean, whiskers: 10th and 90th percentile.", stacklab.SegmentBytes),
-		YTitle:  "core cycles", Bars: true, whiskers: "10 to 90 %",
-	}
-	for _, k := range r.Copies {
-		if !slices.Contains(c.Cats, k.Name()) {
-			c.Cats = append(c.Cats, k.Name())
+// copyCostFigures draw Table 6's counterpart, a bar for each alignment of each routine:
+// those that copy, and those that sum too.
+func copyCostFigures(r stacklab.Report) []*chart {
+	var out []*chart
+	for _, fused := range []bool{false, true} {
+		what := "the copy"
+		if fused {
+			what = "the copy with the checksum"
 		}
-	}
-	for i, aligned := range []bool{false, true} {
-		s := series{Name: "receive buffer " + stacklab.AlignedName(aligned), Color: i + 1, Marks: make([]mark, len(c.Cats))}
-		seen := false
+		c := &chart{
+			Title: "Core cycles of " + what + " inside the receive path",
+			Desc:  "The table below holds the same numbers.",
+			Caption: fmt.Sprintf("Table 6’s counterpart: %s of %d bytes inside the receive path; bars: mean, whiskers: 10th and 90th percentile.",
+				what, stacklab.SegmentBytes),
+			YTitle: "core cycles", Bars: true, whiskers: "10 to 90 %",
+		}
 		for _, k := range r.Copies {
-			if k.Aligned == aligned {
-				s.Marks[slices.Index(c.Cats, k.Name())] = mark{
-					Has: true, V: k.Mean, Lo: k.P10, Hi: k.P90,
-					Tip: fmt.Sprintf("%s, %s: %.0f cycles", k.Name(), stacklab.AlignedName(aligned), k.Mean),
-				}
-				seen = true
+			if k.Fused == fused && !slices.Contains(c.Cats, k.Name()) {
+				c.Cats = append(c.Cats, k.Name())
 			}
 		}
-		if seen {
+		for i, aligned := range []bool{false, true} {
+			s := series{Name: "receive buffer " + stacklab.AlignedName(aligned), Color: i + 1, Marks: make([]mark, len(c.Cats))}
+			for _, k := range r.Copies {
+				if k.Aligned == aligned && k.Fused == fused {
+					s.Marks[slices.Index(c.Cats, k.Name())] = mark{
+						Has: true, V: k.Mean, Lo: k.P10, Hi: k.P90,
+						Tip: fmt.Sprintf("%s, %s: %.0f cycles", k.Name(), stacklab.AlignedName(aligned), k.Mean),
+					}
+				}
+			}
 			c.Series = append(c.Series, s)
 		}
+		for i, name := range c.Cats {
+			c.Cats[i] = strings.NewReplacer("-", catBreak, ", ", catBreak).Replace(name) // a line for each word
+		}
+		if len(c.Cats) > 0 {
+			out = append(out, c)
+		}
 	}
-	if len(c.Series) == 0 {
-		return nil
-	}
-	for i, name := range c.Cats {
-		c.Cats[i] = strings.NewReplacer("-", catBreak, ", ", catBreak).Replace(name) // a line for each word
-	}
-	return []*chart{c}
+	return out
 }

@@ -45,6 +45,8 @@ func TestStackText(t *testing.T) {
 	}
 	for _, want := range []string{
 		`(?m)^  rep-movsl +not aligned +\d\d+ .* 7000$`,
+		`(?m)^  rep-movsl +aligned +\d\d+ .* 3000$`,
+		`(?m)^  auto, fused +not aligned +\d\d+ `,
 		`(?m)^  int32 +not aligned +\d\d+ .* 4000$`,
 		`(?m)^  device +receive calls +1\d\d\d +\d\d\.\d +1\d\d\d +\d+(\.\d)? +136 +1254$`,
 		`(?m)^  link, IP +calls( +1000){6}$`,
@@ -72,8 +74,8 @@ func TestStackText(t *testing.T) {
 func TestStackInBrowser(t *testing.T) {
 	t.Parallel()
 	browser(t)
-	// The study's four figures and the look's one.
-	inFrames(t, render(t, withInside(t)), 5, 32+9, 6*(32+9))
+	// The study's four figures and the look's two.
+	inFrames(t, render(t, withInside(t)), 6, 32+9, 6*(32+9))
 }
 
 func TestStackInJSONAndBack(t *testing.T) {
