@@ -17,7 +17,7 @@ func TestTrialsOnAStack(t *testing.T) {
 		t.Skip("needs root: sets offloads of NICs")
 	}
 	p := plan(experiment.FactorLevels{Name: "gro", Levels: []string{"off", "on"}})
-	p.Replicates = 2
+	p.Replicates, p.MaxAttempts = 2, 3 // on a busy machine a trial may fail
 	p.Defaults["receive"], p.Defaults["unpinned"] = "any", "as-found"
 	p.Timing.RampUp = 300 * time.Millisecond // on a busy machine flows that are goroutines begin late
 	p.Experiments = append(p.Experiments, experiment.Experiment{
@@ -45,6 +45,10 @@ func TestTrialsOnAStack(t *testing.T) {
 	r := experiment.Runner{
 		Plan: p, Schedule: experiment.Schedule(p, 3), Bench: b, Progress: func(experiment.Progress) {},
 		Record: func(rec trial.Trial) error {
+			if rec.Status == trial.Failed && rec.Attempt < p.MaxAttempts {
+				t.Logf("%s: %s", trial.Cell(rec.Levels), rec.Error)
+				return nil
+			}
 			seen++
 			if rec.Status != trial.OK || rec.ThroughputBitsPerSecond < 1e6 || rec.CPU.Groups["server"] <= 0 {
 				t.Errorf("%s: %s %s, %v b/s, groups %v", trial.Cell(rec.Levels), rec.Status, rec.Error, rec.ThroughputBitsPerSecond, rec.CPU.Groups)
