@@ -3,7 +3,9 @@ package ustack_test
 import (
 	"io"
 	"net"
+	"os"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/stackmeter/stackmeter/ustack"
@@ -45,25 +47,33 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 }
 
 // TestIdleConnections holds what an idle connection costs, beside its buffers, to 2 KiB
-// of heap.
+// of heap; with USTACK_ALL=1 in the environment, 100,000 of them.
 func TestIdleConnections(t *testing.T) {
 	n := 20_000
+	if os.Getenv("USTACK_ALL") != "" {
+		n = 50_000 // each has two ends here
+	}
 	if testing.Short() {
 		n = 2000
 	}
 	a, b := pair(t, pipe.Config{Depth: 1 << 16}, func(c *ustack.Config) { c.TCP.Backlog = 1 << 16 })
-	l, err := b.Listen("tcp", ":1")
-	if err != nil {
-		t.Fatal(err)
+	var ports [2]net.Listener // one has not ports enough for all
+	for i := range ports {
+		l, err := b.Listen("tcp", ":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		ports[i] = l
 	}
-	defer l.Close()
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	conns := make([]net.Conn, 0, 2*n)
 	one := make([]byte, 1)
-	for range n {
-		c, err := a.Dial(t.Context(), "tcp", hostB+":1")
+	for i := range n {
+		l := ports[i%len(ports)]
+		c, err := a.Dial(t.Context(), "tcp", net.JoinHostPort(hostB, strconv.Itoa(l.Addr().(*net.TCPAddr).Port)))
 		if err != nil {
 			t.Fatal(err)
 		}
