@@ -60,6 +60,7 @@ func TestProof(t *testing.T) {
 			t.Fatal(err)
 		}
 		prove(t, c, d, bytes)
+		met(t, st, bytes, true)
 	})
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
@@ -68,6 +69,7 @@ func TestProof(t *testing.T) {
 			st := devicetest.Stack(t, fault.New(d, faults), ustack.Techniques{})
 			kernel, stack := connect(t, space, st)
 			prove(t, kernel, stack, bytes)
+			met(t, st, bytes, !k.uncut)
 		})
 	}
 }
@@ -121,6 +123,17 @@ func prove(t *testing.T, peer, stack net.Conn, bytes int64) {
 		2*8*float64(bytes)/1e9/took.Seconds(), seen["to the stack"], seen["from the stack"])
 	if err := errors.Join(peer.Close(), stack.Close()); err != nil {
 		t.Error(err)
+	}
+}
+
+// met holds a long stream to having met faults: those that the stack tells.
+func met(t *testing.T, st *ustack.Stack, bytes int64, corrupt bool) {
+	t.Helper()
+	n := st.Counters()
+	lost, bad := n["TcpRetransSegs"], n["UstackDrop-tcp-checksum"]
+	t.Logf("%d segments sent again, %d bad checksums, %d segments out of order", lost, bad, n["TcpExtTCPOFOQueue"])
+	if bytes >= 1e9 && (lost == 0 || n["TcpExtTCPOFOQueue"] == 0 || corrupt && bad == 0) {
+		t.Error("the faults were not met")
 	}
 }
 
