@@ -43,12 +43,19 @@ func (s *shard) icmp(f *frame.Frame, ip *wire.IP, from wire.HW, now int64) {
 	}
 }
 
-func (s *shard) icmp6(f *frame.Frame, ip *wire.IP, h *wire.ICMP, _ wire.HW, now int64) {
+func (s *shard) icmp6(f *frame.Frame, ip *wire.IP, h *wire.ICMP, from wire.HW, now int64) {
 	switch h.Type {
 	case wire.ICMP6Echo:
 		s.echo(f, ip, wire.ICMP6EchoReply, now)
 	case wire.ICMP6Solicitation, wire.ICMP6Advertisement:
-		s.ndp(f, ip, h.Type)
+		s.ndp(f, ip, h.Type, from)
+	case wire.ICMP6RouterAdvert:
+		if r, fault := wire.ParseRouterAdvert(f.Bytes(), &ip.Src, ip.TTL); fault != wire.OK {
+			s.fault(fault)
+		} else {
+			s.advertised(ip, &r, now)
+		}
+		s.pool.Put(f)
 	case wire.ICMP6TooBig:
 		s.errorArrived(f, ip, report{tooLong: true, mtu: int(min(h.Rest, 1<<16))})
 	case wire.ICMP6Unreachable:

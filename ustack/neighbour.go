@@ -141,6 +141,10 @@ func (s *shard) arp(f *frame.Frame, _ int64) {
 		s.reject(f, fault)
 		return
 	}
+	s.st.isTaken(a.Sender, a.SenderHW)
+	if a.Op == wire.ARPRequest && a.Sender.Unspecified() {
+		s.st.isTaken(a.Target, a.SenderHW) // it asks for the same one
+	}
 	mine := s.st.own[a.Target]
 	if mine || s.st.neigh.knows(a.Sender) {
 		s.learn(a.Sender, a.SenderHW)
@@ -169,25 +173,34 @@ func (s *shard) sendARP(f *frame.Frame, op uint16, to wire.HW, a wire.ARP) {
 }
 
 // ndp is neighbour discovery (RFC 4861). f begins with the ICMPv6 header.
-func (s *shard) ndp(f *frame.Frame, ip *wire.IP, kind uint8) {
+func (s *shard) ndp(f *frame.Frame, ip *wire.IP, kind uint8, from wire.HW) {
 	n, fault := wire.ParseNDP(f.Bytes(), ip.TTL)
 	if fault != wire.OK {
 		s.reject(f, fault)
 		return
 	}
 	if kind == wire.ICMP6Advertisement {
+		s.st.isTaken(n.Target, n.HW)
 		if n.HasHW && s.st.neigh.knows(n.Target) {
 			s.learn(n.Target, n.HW)
 		}
 		s.pool.Put(f)
 		return
 	}
-	if !s.st.own[n.Target] || !n.HasHW || ip.Src.Unspecified() {
+	asks := ip.Src.Unspecified() // whether it may have the address itself (RFC 4862, 5.4.3)
+	if asks {
+		s.st.isTaken(n.Target, from)
+	}
+	if !s.st.own[n.Target] || !n.HasHW && !asks {
 		s.pool.Put(f)
 		return
 	}
-	s.learn(ip.Src, n.HW)
 	f.Reset(s.pool.Config().Headroom)
+	if asks { // all must hear that it is taken (RFC 4861, 7.2.4)
+		s.sendNDP(f, wire.ICMP6Advertisement, wire.NDPOverride, n.Target, allNodes, n.Target, wire.MulticastHW(&allNodes))
+		return
+	}
+	s.learn(ip.Src, n.HW)
 	s.sendNDP(f, wire.ICMP6Advertisement, wire.NDPSolicited|wire.NDPOverride, n.Target, ip.Src, n.Target, n.HW)
 }
 
@@ -195,6 +208,11 @@ func (s *shard) sendNDP(f *frame.Frame, kind uint8, flags uint32, src, dst, targ
 	b := f.Extend(wire.NDPLen)
 	(&wire.ICMP{Type: kind, Rest: flags}).Put(b)
 	(&wire.NDP{Target: target, HW: s.st.info.HWAddr}).Put(b, kind)
+	s.sealNDP(f, src, dst, to)
+}
+
+// sealNDP sends a message of neighbour discovery that f holds.
+func (s *shard) sealNDP(f *frame.Frame, src, dst wire.Addr, to wire.HW) {
 	ip := wire.IP{Src: src, Dst: dst, Proto: wire.ProtoICMP6, TTL: 255}
 	s.sealICMP(f, &ip)
 	ip.HeaderLen, ip.Length = wire.IP6Len, wire.IP6Len+f.Len()

@@ -50,7 +50,12 @@ func (st *Stack) mtu(dst *wire.Addr, now int64) int {
 }
 
 // linkMTU is what the link takes.
-func (st *Stack) linkMTU(*wire.Addr) int { return st.info.MTU }
+func (st *Stack) linkMTU(dst *wire.Addr) int {
+	if said := int(st.discovery.mtu.Load()); said > 0 && !dst.Is4() {
+		return min(said, st.info.MTU)
+	}
+	return st.info.MTU
+}
 
 // leastMTU is what every path to dst takes.
 func leastMTU(dst *wire.Addr) int {

@@ -41,6 +41,8 @@ type Stack struct {
 	self, direct neighbour
 	paths        paths
 
+	discovery discovery
+
 	fragmentID atomic.Uint32 // of the packet last sent in fragments; begins anywhere
 
 	mu        sync.Mutex
@@ -110,6 +112,7 @@ func New(cfg Config) (*Stack, error) {
 		st.routes[a.Version()] = a
 	}
 	st.neigh.init(st)
+	st.discovery.heard = make(chan struct{}, 1)
 	for i := range st.info.Queues {
 		s, err := newShard(st, i)
 		if err != nil {
@@ -142,7 +145,13 @@ func (st *Stack) source(dst wire.Addr) (src, hop wire.Addr, err error) {
 			return l.own, dst, nil
 		}
 	}
+	if dst.LinkLocal() {
+		return st.linkLocalSource(dst)
+	}
 	r, ok := st.routes[dst.Version()]
+	if !ok && dst.Version() == 6 {
+		r, ok = st.discovered()
+	}
 	if !ok && st.info.Link == LinkEthernet {
 		return src, hop, fmt.Errorf("no route to %v: it is on no prefix of Config.Addresses, and there is no gateway for IPv%d", d, dst.Version())
 	}
@@ -150,11 +159,21 @@ func (st *Stack) source(dst wire.Addr) (src, hop wire.Addr, err error) {
 		r = dst // a point-to-point link leads everywhere
 	}
 	for _, l := range st.links {
-		if l.own.Version() == dst.Version() && (l.prefix.Contains(r.Netip()) || st.info.Link == LinkIP) {
+		if l.own.Version() == dst.Version() && (l.prefix.Contains(r.Netip()) || r.LinkLocal() || st.info.Link == LinkIP) {
 			return l.own, r, nil
 		}
 	}
 	return src, hop, fmt.Errorf("no route to %v: no own address reaches the gateway", d)
+}
+
+// linkLocalSource is source for an address of the link, which any own address reaches.
+func (st *Stack) linkLocalSource(dst wire.Addr) (src, hop wire.Addr, err error) {
+	for _, l := range st.links {
+		if l.own.Version() == 6 {
+			return l.own, dst, nil
+		}
+	}
+	return src, hop, fmt.Errorf("no route to %v: the stack has no IPv6 address", dst)
 }
 
 // mss is the longest TCP payload of a packet to dst that is mtu bytes long, without TCP

@@ -37,6 +37,7 @@ func FuzzParse(f *testing.F) {
 		_, _ = ParseICMP(b)
 		_, _ = ParseNDP(b, 255)
 		_, _ = ParseQuote(b)
+		_, _ = ParseRouterAdvert(b, &Addr{0xfe, 0x80}, 255)
 	})
 }
 
