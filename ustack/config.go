@@ -56,7 +56,11 @@ type TCPConfig struct {
 	Backlog     int           // connections of a listener not accepted yet; 0: 1024
 
 	NoSACK, NoTimestamps, NoRACK bool // leave an extension out
-	NoMTUProbing                 bool // trust routers to say which packets are too long
+
+	// NoCorking sends the end of every write at once. Else a stream of writes has ends that
+	// do not fill a segment wait for the next one, for half a millisecond at most.
+	NoCorking    bool
+	NoMTUProbing bool // trust routers to say which packets are too long
 }
 
 // complete checks c and fills in what was left out.

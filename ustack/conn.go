@@ -28,6 +28,7 @@ type TCPConn struct {
 	timerIndex           int  // in the shard's timers; -1: not there
 	arrived, arrivedLast int  // segments of this bunch; -1: none
 	opened, gone, buried bool // the handshake was done; not the shard's any more; in TIME-WAIT
+	cork                 cork
 
 	// What the application did and the shard has not seen.
 	next     *TCPConn // in the shard's mail
@@ -176,21 +177,10 @@ func (s *shard) takeMail(now int64) {
 			s.dropFolded(c) // the reader may have given something back since
 		} else {
 			s.takeFolded(c, now)
-			c.takeWritten()
+			c.takeWritten(now, false)
 			s.finish(c, now)
 		}
 		c = next
-	}
-}
-
-// takeWritten tells TCP what was written.
-func (c *TCPConn) takeWritten() {
-	n, shut := c.snd.tell()
-	if n > 0 {
-		c.tcp.Write(n)
-	}
-	if shut {
-		c.tcp.CloseWrite()
 	}
 }
 
@@ -286,7 +276,7 @@ func (c *TCPConn) close(how func(now int64)) error {
 	c.s.call(func(now int64) {
 		if !c.gone {
 			c.s.takeFolded(c, now)
-			c.takeWritten()
+			c.takeWritten(now, true)
 			c.takeConsumed(now)
 			how(now)
 			c.s.finish(c, now)

@@ -39,6 +39,7 @@ const (
 	wakeups
 	outSegs
 	outRsts
+	corked
 	listenOverflows
 	timeWaitOverflow
 	cookiesSent
@@ -70,7 +71,7 @@ var counterNames = [countersN]string{
 	txFrames: "IpOutRequests", txDropped: "IpOutDiscards", txErrors: "UstackOutErrors",
 	txNoFrame: "UstackOutNoFrame", txNoNeighbour: "IpOutNoRoutes", strays: "UstackHandedOver", looped: "UstackToItself", folded: "UstackInFolded", rxBehind: "UstackInBehind", rxDealt: "UstackSpread", rxBacklog: "UstackBacklogDropped",
 	activeOpens: "TcpActiveOpens", passiveOpens: "TcpPassiveOpens", attemptFails: "TcpAttemptFails", estabResets: "TcpEstabResets",
-	inSegs: "TcpInSegs", inMerged: "UstackInMerged", tcpCalls: "UstackTCPCalls", deliveries: "UstackDeliveries", wakeups: "UstackWakeups", outSegs: "TcpOutSegs", outRsts: "TcpOutRsts",
+	inSegs: "TcpInSegs", inMerged: "UstackInMerged", tcpCalls: "UstackTCPCalls", deliveries: "UstackDeliveries", wakeups: "UstackWakeups", outSegs: "TcpOutSegs", outRsts: "TcpOutRsts", corked: "TcpExtTCPAutoCorking",
 	listenOverflows: "TcpExtListenOverflows", timeWaitOverflow: "TcpExtTCPTimeWaitOverflow",
 	cookiesSent: "TcpExtSyncookiesSent", cookiesGood: "TcpExtSyncookiesRecv", cookiesFailed: "TcpExtSyncookiesFailed",
 	udpIn: "UdpInDatagrams", udpOut: "UdpOutDatagrams", udpNoPorts: "UdpNoPorts", udpInErrors: "UdpInErrors", udpRcvbuf: "UdpRcvbufErrors",
@@ -120,7 +121,7 @@ func (st *Stack) Counters() map[string]uint64 {
 				all["UstackFrameReturns"] += n.Returns
 			}
 		}
-		s.mu.Unlock()
+		s.unlock()
 		maps.Copy(all, add(all, &sum))
 	}
 	return all

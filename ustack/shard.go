@@ -44,6 +44,8 @@ type shard struct {
 	batch        []*frame.Frame
 	arrivals     []arrival
 	touched      []*TCPConn
+	corked       []*TCPConn // that keep bytes back
+	corkedUntil  int64      // when some of them are to be looked at; 0: none
 	owing        []*TCPConn // acknowledgements that wait for the application's turn
 	last         *TCPConn   // of the frame before
 	out          tcp.Out
@@ -177,6 +179,7 @@ func (s *shard) turn() (n int, until int64, woke bool, err error) {
 	}
 	s.timersDue(now)
 	s.takeMail(now)
+	s.uncork(now)
 	s.flush()
 	until = s.nextTimer()
 	if n == 0 {
@@ -301,7 +304,7 @@ func (s *shard) closeAll() {
 // open is how many connections there are that are not in TIME-WAIT.
 func (s *shard) open() (n int) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	for _, c := range s.flows {
 		if c.tcp.State() != tcp.TimeWait {
 			n++

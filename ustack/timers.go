@@ -5,12 +5,16 @@ package ustack
 // each packet, stays where it is until its time has come.
 type timerHeap []*TCPConn
 
-// nextTimer returns when the next timer is due.
+// nextTimer returns when the shard has something to do next by itself.
 func (s *shard) nextTimer() int64 {
-	if len(s.timers) == 0 {
-		return forever
+	next := int64(forever)
+	if len(s.timers) > 0 {
+		next = s.timers[0].timerAt
 	}
-	return s.timers[0].timerAt
+	if s.corkedUntil != 0 {
+		next = min(next, s.corkedUntil)
+	}
+	return next
 }
 
 // schedule makes sure that c is looked at no later than its deadline.

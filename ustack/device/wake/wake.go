@@ -66,9 +66,10 @@ func (s *Sleeper) Wait(fd int, timeout time.Duration) error {
 		limit = &ts
 	}
 	_, err := unix.Ppoll(fds[:], limit, nil)
-	if s.state.Swap(awake) == woken {
+	if s.state.Swap(awake) == woken || fds[0].Revents != 0 {
 		var count [8]byte
-		// EAGAIN where the waker has not written yet: the next Wait returns early.
+		// EAGAIN where the waker has not written yet: the next Wait returns early, and
+		// reads what that one wrote.
 		_, _ = unix.Read(s.event, count[:])
 	}
 	if err != nil && !errors.Is(err, unix.EINTR) {

@@ -9,6 +9,19 @@ import (
 // Write says that the application has n more bytes to send. Output sends them.
 func (c *Conn) Write(n int) { c.end += uint32(n) }
 
+// Tail is how many of n bytes, if they were written now, would leave in a segment that is
+// not full, behind one that is; 0 where there is no telling.
+func (c *Conn) Tail(n int) int {
+	if c.state != Established && c.state != CloseWait {
+		return 0
+	}
+	all := int(c.end-c.nxt) + n
+	if tail := all % c.mss; tail < all && tail <= n {
+		return tail
+	}
+	return 0
+}
+
 // CloseWrite says that no bytes will follow: a FIN goes behind the last.
 func (c *Conn) CloseWrite() { c.finQueued = true }
 
