@@ -20,7 +20,7 @@ type Stack struct {
 	// but of maerts; "client"; or "both". The other end runs on the kernel's sockets.
 	Ends string `json:"stack_ends,omitempty"`
 	// Device is how frames come and go: "tun" (default on the built-in rig), "tap", "packet" (default
-	// between hosts), "packet-ring", "xdp". TUN and TAP devices are made for the run.
+	// between hosts), "packet-ring", "packet-blocks", "xdp". TUN and TAP devices are made for the run.
 	Device string `json:"stack_device,omitempty"`
 	Queues int    `json:"stack_queues,omitempty"` // of the device, each with a shard of the stack; 0: one
 	// NoOffload has frames cross the device as they are on a wire; otherwise segments of up to 64 KiB

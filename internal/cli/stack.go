@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/stackmeter/stackmeter/internal/load"
 	"github.com/stackmeter/stackmeter/internal/stackserver"
 )
 
@@ -149,7 +151,7 @@ func (f *stackFlags) register(c *cobra.Command, listens bool) {
 	if listens {
 		fl.StringVar(&f.listen, "listen", f.listen, "`ADDRESS` of the stack to listen on")
 	}
-	fl.StringVar(&f.place.Device, "device", "tun", "`DEVICE`: tun, tap (made for the server), packet, xdp (on --interface)")
+	fl.StringVar(&f.place.Device, "device", "tun", "`DEVICE`: tun, tap (made for the server), packet, packet-ring, packet-blocks, xdp (on --interface)")
 	fl.StringVar(&f.place.Interface, "interface", "", "`NAME`: packet, xdp: the interface to attach to; tun, tap: what the new one is called")
 	fl.StringVar(&f.place.NetNS, "netns", "", "`PATH` of the network namespace in which the device is, as /proc/PID/ns/net; default: this one")
 	fl.StringVar(&f.address, "address", "198.51.100.2/24", "`ADDRESS/LEN` of the stack, which nobody has")
@@ -190,8 +192,8 @@ func (f *stackFlags) parse() (err error) {
 	}
 	virtual := p.Device == "tun" || p.Device == "tap"
 	switch {
-	case !virtual && p.Device != "packet" && p.Device != "xdp":
-		return fmt.Errorf("--device: %q, want tun, tap, packet or xdp", p.Device)
+	case !slices.Contains(load.StackDevices, p.Device):
+		return fmt.Errorf("--device: %q, want %s", p.Device, strings.Join(load.StackDevices, ", "))
 	case !virtual && p.Interface == "":
 		return fmt.Errorf("--interface: name the one to attach %s to", p.Device)
 	case !virtual && (p.MTU != 0 || f.host != ""):

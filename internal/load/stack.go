@@ -13,7 +13,7 @@ import (
 const Ustack = "ustack"
 
 // StackDevices are the names that [StackSpec.Device] takes, each a device of package ustack.
-var StackDevices = []string{"tun", "tap", "packet", "packet-ring", "xdp"}
+var StackDevices = []string{"tun", "tap", "packet", "packet-ring", "packet-blocks", "xdp"}
 
 // MaxStackQueues bounds the shards of a stack.
 const MaxStackQueues = 64
