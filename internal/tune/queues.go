@@ -37,8 +37,12 @@ func sideQueues(side string, k func(m *Machine, nic string, q int) knob.Knob) fu
 	}
 }
 
-// napiQueues are the kernel threads of a NIC's NAPI instances, by their ids.
+// napiQueues are the kernel threads of a NIC's NAPI instances, by their ids. Kernels such as
+// 6.1 keep idle threads when threaded NAPI is turned off: these count for none.
 func napiQueues(m *Machine, nic string) ([]queue, error) {
+	if v, err := knob.ThreadedNAPI(m.Root, nic).Read(); err != nil || v == "0" {
+		return nil, nil
+	}
 	napis, err := m.Root.NAPIs(nic)
 	if err != nil {
 		return nil, err
