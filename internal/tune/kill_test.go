@@ -107,7 +107,7 @@ nics:
 // course, and compares all knobs after the recovery. STACKMETER_TEST_EVERY_STEP=1 takes every step, and every
 // setting that these NICs have: about a minute.
 func TestKilledAtEveryStep(t *testing.T) {
-	profile, victims := few, 16
+	profile, victims := few, 10
 	switch {
 	case os.Getenv("STACKMETER_TEST_EVERY_STEP") != "":
 		profile, victims = whole, 1<<30
