@@ -17,6 +17,32 @@ func with(t ustack.Techniques) change {
 	return func(c *ustack.Config) { c.Techniques = t }
 }
 
+// folds sends bytes to a reader until it was waiting for some, and so verified them itself.
+func folds(t *testing.T, a, b *ustack.Stack) {
+	t.Helper()
+	c1, c2 := connect(t, a, b, hostB)
+	one := make([]byte, 1)
+	for end := time.Now().Add(20 * time.Second); b.Counters()["UstackInFolded"] == 0; {
+		if time.Now().After(end) {
+			t.Error("no checksum was folded into a copy")
+			break
+		}
+		read := make(chan error, 1)
+		go func() {
+			_, err := c2.Read(one)
+			read <- err
+		}()
+		time.Sleep(time.Millisecond)
+		if _, err := c1.Write(one); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-read; err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, _ = c1.Close(), c2.Close()
+}
+
 // TestTechniques sends streams with each technique, over a sound link and over one that
 // loses, repeats, reorders and corrupts.
 func TestTechniques(t *testing.T) {
@@ -27,8 +53,8 @@ func TestTechniques(t *testing.T) {
 				c1, c2 := connect(t, a, b, hostB)
 				exchange(t, c1, c2, 2<<20)
 				_, _ = c1.Close(), c2.Close()
-				if n := b.Counters()["UstackInFolded"]; tech.Checksum == ustack.InReader && p.SegmentSize == 0 && n == 0 {
-					t.Error("no checksum was folded into a copy")
+				if tech.Checksum == ustack.InReader && p.SegmentSize == 0 {
+					folds(t, a, b)
 				}
 			})
 		}
