@@ -57,9 +57,10 @@ type TCPConfig struct {
 
 	NoSACK, NoTimestamps, NoRACK bool // leave an extension out
 
-	// NoCorking sends the end of every write at once. Else a stream of writes has ends that
-	// do not fill a segment wait for the next one, for half a millisecond at most.
-	NoCorking    bool
+	// Corking has the ends of a stream's writes, where they do not fill a segment, wait
+	// for the next write, for half a millisecond at most. Else they are sent at once.
+	Corking bool
+
 	NoMTUProbing bool // trust routers to say which packets are too long
 }
 

@@ -31,7 +31,7 @@ func (c *TCPConn) takeWritten(now int64, all bool) {
 	}
 	if n += k.kept; n > 0 {
 		k.kept = 0
-		if k.streak == corkStreak && !shut && !all && !c.st.cfg.TCP.NoCorking {
+		if k.streak == corkStreak && !shut && !all && c.st.cfg.TCP.Corking {
 			if k.kept = c.tcp.Tail(n); k.kept > 0 {
 				c.s.keep(c)
 			}

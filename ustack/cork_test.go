@@ -14,7 +14,7 @@ import (
 func TestKeptBytesLeave(t *testing.T) {
 	for name, p := range map[string]pipe.Config{"ip": {}, "segments": {SegmentSize: 61440}} {
 		t.Run(name, func(t *testing.T) {
-			a, b := pair(t, p)
+			a, b := pair(t, p, func(c *ustack.Config) { c.TCP.Corking = true })
 			c1, c2 := connect(t, a, b, hostB)
 			defer c1.Close()
 			defer c2.Close()
@@ -40,7 +40,7 @@ func TestKeptBytesLeave(t *testing.T) {
 // TestAnswersAreNotKept: an application that answers, if with more than a segment, is not
 // held up.
 func TestAnswersAreNotKept(t *testing.T) {
-	a, b := pair(t, pipe.Config{})
+	a, b := pair(t, pipe.Config{}, func(c *ustack.Config) { c.TCP.Corking = true })
 	c1, c2 := connect(t, a, b, hostB)
 	defer c1.Close()
 	defer c2.Close()
