@@ -179,7 +179,7 @@ func TestStorms(t *testing.T) {
 		r.drain()
 	}
 	n := st.Counters()
-	most := uint64(10_000 * (1 + time.Since(began).Seconds())) // what the limit lets pass
+	most := uint64(10_000 * (2 + time.Since(began).Seconds())) // what the limit lets pass: its seconds do not begin with the storm
 	if n["TcpOutRsts"] == 0 || n["TcpOutRsts"] > most {
 		t.Errorf("%d resets were sent for %d segments", n["TcpOutRsts"], n["TcpInSegs"])
 	}
