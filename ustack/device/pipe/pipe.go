@@ -145,7 +145,15 @@ func (q *queue) Send(frames []*frame.Frame) (int, error) {
 }
 
 // Wait implements ustack.Queue.
-func (q *queue) Wait(timeout time.Duration) error { return q.Sleeper.Wait(-1, timeout) }
+func (q *queue) Wait(timeout time.Duration) error {
+	q.mu.Lock()
+	left := q.waiting.N
+	q.mu.Unlock()
+	if left > 0 { // nobody wakes for what is there already
+		return nil
+	}
+	return q.Sleeper.Wait(-1, timeout)
+}
 
 // Close implements ustack.Queue.
 func (q *queue) Close() error {
