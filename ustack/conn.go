@@ -103,11 +103,13 @@ func (s *shard) end(c *TCPConn, err error) {
 	} else if err != nil {
 		s.counters[estabResets]++
 	}
-	c.rx.end(err)
+	// The writer first: whoever has read how it ended finds that no write passes.
 	if err == nil {
-		err = errPipe
+		c.snd.end(errPipe)
+	} else {
+		c.snd.end(err)
 	}
-	c.snd.end(err)
+	c.rx.end(err)
 	s.woke = true
 }
 
