@@ -3,7 +3,6 @@ package report
 import (
 	"bytes"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
@@ -27,23 +26,9 @@ var copyTmpl = template.Must(template.New("copy").Parse(copyTemplate))
 
 // ReadCopy reads a directory's copy.json. The error is [fs.ErrNotExist], wrapped, if
 // there is none.
-func ReadCopy(dir string) (copylab.Report, error) {
-	var r copylab.Report
-	name := filepath.Join(dir, CopyFile)
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return r, err
-	}
-	if err := json.Unmarshal(b, &r); err != nil {
-		return r, fmt.Errorf("%s: %w", name, err)
-	}
-	switch {
-	case r.Schema > copylab.SchemaVersion:
-		return r, fmt.Errorf("%s: schema version %d, this program knows %d: %w", name, r.Schema, copylab.SchemaVersion, result.ErrNewerSchema)
-	case r.Schema < 1:
-		return r, fmt.Errorf("%s: schema version %d: not written by stackmeter, or damaged", name, r.Schema)
-	}
-	return r, nil
+func ReadCopy(dir string) (r copylab.Report, err error) {
+	err = readBeside(dir, CopyFile, &r, &r.Schema, copylab.SchemaVersion)
+	return r, err
 }
 
 // CheckCopyDir tells whether dir may take a copy.json: a result of a study, a
@@ -67,11 +52,7 @@ func CheckCopyDir(dir string) error {
 // WriteCopy stores what was measured in dir, replacing an earlier copy.json, makes
 // report.html again and returns its path.
 func WriteCopy(dir string, r copylab.Report) (page string, err error) {
-	b, err := json.MarshalIndent(r, "", " ")
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", CopyFile, err)
-	}
-	if err := result.WriteAtomically(filepath.Join(dir, CopyFile), append(b, '\n')); err != nil {
+	if err := saveBeside(dir, CopyFile, r); err != nil {
 		return "", err
 	}
 	if _, err := os.Stat(filepath.Join(dir, result.ManifestFile)); errors.Is(err, fs.ErrNotExist) {

@@ -3,18 +3,14 @@ package report
 import (
 	"bytes"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/stackmeter/stackmeter/internal/result"
 	"github.com/stackmeter/stackmeter/internal/stacklab"
 )
 
@@ -29,34 +25,14 @@ var stackTmpl = template.Must(template.New("stack").Parse(stackTemplate))
 
 // ReadStack reads a directory's stack.json. The error is [fs.ErrNotExist], wrapped, if
 // there is none.
-func ReadStack(dir string) (stacklab.Report, error) {
-	var r stacklab.Report
-	name := filepath.Join(dir, StackFile)
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return r, err
-	}
-	if err := json.Unmarshal(b, &r); err != nil {
-		return r, fmt.Errorf("%s: %w", name, err)
-	}
-	switch {
-	case r.Schema > stacklab.SchemaVersion:
-		return r, fmt.Errorf("%s: schema version %d, this program knows %d: %w", name, r.Schema, stacklab.SchemaVersion, result.ErrNewerSchema)
-	case r.Schema < 1:
-		return r, fmt.Errorf("%s: schema version %d: not written by stackmeter, or damaged", name, r.Schema)
-	}
-	return r, nil
+func ReadStack(dir string) (r stacklab.Report, err error) {
+	err = readBeside(dir, StackFile, &r, &r.Schema, stacklab.SchemaVersion)
+	return r, err
 }
 
 // WriteStack stores what was seen in a result's directory, replacing an earlier
 // stack.json.
-func WriteStack(dir string, r stacklab.Report) error {
-	b, err := json.MarshalIndent(r, "", " ")
-	if err != nil {
-		return fmt.Errorf("%s: %w", StackFile, err)
-	}
-	return result.WriteAtomically(filepath.Join(dir, StackFile), append(b, '\n'))
-}
+func WriteStack(dir string, r stacklab.Report) error { return saveBeside(dir, StackFile, r) }
 
 // stackTable is one of the tables of a look into a stack, in text.
 type stackTable struct {

@@ -3,14 +3,11 @@ package report
 import (
 	"bytes"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/stackmeter/stackmeter/internal/result"
@@ -52,32 +49,15 @@ func TopoHTML(w io.Writer, m *topo.Machine) error { return topoTmpl.Execute(w, n
 // ReadTopo reads a directory's topo.json. The error is [fs.ErrNotExist], wrapped, if there
 // is none.
 func ReadTopo(dir string) (*topo.Machine, error) {
-	name := filepath.Join(dir, TopoFile)
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
 	var m topo.Machine
-	if err := json.Unmarshal(b, &m); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	switch {
-	case m.Schema > topo.SchemaVersion:
-		return nil, fmt.Errorf("%s: schema version %d, this program knows %d: %w", name, m.Schema, topo.SchemaVersion, result.ErrNewerSchema)
-	case m.Schema < 1:
-		return nil, fmt.Errorf("%s: schema version %d: not written by stackmeter, or damaged", name, m.Schema)
+	if err := readBeside(dir, TopoFile, &m, &m.Schema, topo.SchemaVersion); err != nil {
+		return nil, err
 	}
 	return &m, nil
 }
 
 // SaveTopo stores a topology in the result directory dir, replacing an earlier one.
-func SaveTopo(dir string, m *topo.Machine) error {
-	b, err := json.MarshalIndent(m, "", " ")
-	if err != nil {
-		return fmt.Errorf("%s: %w", TopoFile, err)
-	}
-	return result.WriteAtomically(filepath.Join(dir, TopoFile), append(b, '\n'))
-}
+func SaveTopo(dir string, m *topo.Machine) error { return saveBeside(dir, TopoFile, m) }
 
 // WriteTopo is SaveTopo, makes report.html again and returns its path.
 func WriteTopo(dir string, m *topo.Machine) (page string, err error) {
