@@ -79,7 +79,7 @@ func (l *UDPListener) Accept() (UDPConn, error) {
 
 // meet makes the socket of a flow whose first datagram has come, or returns nil. st.mu is held.
 func (l *UDPListener) meet(k flowKey) *PacketConn {
-	if l.ended {
+	if l.ended || l.st.closed {
 		return nil
 	}
 	p := &PacketConn{

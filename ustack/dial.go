@@ -109,6 +109,9 @@ func (s *shard) openActive(src, dst wire.Addr, port uint16, outcome chan error, 
 	if closed || s.stopping.Load() {
 		return nil, errClosedStack
 	}
+	if s.failed != nil {
+		return nil, s.failed
+	}
 	k := flowKey{local: src, remote: dst, remotePort: port}
 	if !s.pickPort(&k) {
 		return nil, errNoPort

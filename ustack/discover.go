@@ -13,6 +13,7 @@ import (
 
 // discovery is what the stack asks its link for.
 type discovery struct {
+	one    sync.Mutex  // one asks at a time
 	asking atomic.Bool // of duplicates: arrivals are compared with taken
 	mu     sync.Mutex
 	taken  map[wire.Addr]bool // own addresses that are being asked for; true: another has it
@@ -41,6 +42,8 @@ func (st *Stack) Duplicates(ctx context.Context) ([]netip.Addr, error) {
 		return nil, nil
 	}
 	d := &st.discovery
+	d.one.Lock()
+	defer d.one.Unlock()
 	d.mu.Lock()
 	d.taken = map[wire.Addr]bool{}
 	for a := range st.own {

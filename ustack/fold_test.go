@@ -72,20 +72,23 @@ func TestFoldedBehindTimestamps(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	const rounds = 50
 	type result struct {
 		got []byte
 		err error
 	}
-	results := make(chan result)
+	results := make(chan result, 1)
 	go func() {
-		for range rounds {
+		for {
 			p := make([]byte, 8)
 			_, err := io.ReadFull(c, p)
 			results <- result{p, err}
+			if err != nil {
+				return
+			}
 		}
 	}()
-	for range rounds {
+	end := time.Now().Add(20 * time.Second)
+	for i := 0; i < 50 || st.Counters()["UstackInFolded"] == 0 && time.Now().Before(end); i++ {
 		time.Sleep(time.Millisecond) // for the reader to wait
 		second := h
 		h.Options.TSVal += 10

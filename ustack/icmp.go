@@ -123,7 +123,7 @@ func (s *shard) errorArrived(f *frame.Frame, ip *wire.IP, e report) {
 		}
 	case wire.ProtoUDP:
 		back := wire.IP{Src: q.Dst, Dst: q.Src} // as an answer would come
-		if e.tooLong && s.st.packetConn(&back, &wire.UDP{SrcPort: q.DstPort, DstPort: q.SrcPort}) != nil {
+		if e.tooLong && s.st.packetConn(&back, &wire.UDP{SrcPort: q.DstPort, DstPort: q.SrcPort}, false) != nil {
 			now := s.st.now()
 			s.st.shorten(q.Dst, e.limit(s.st.mtu(&q.Dst, now)), now)
 		}

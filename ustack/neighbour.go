@@ -15,6 +15,7 @@ const (
 	probesMax     = 3
 	neighboursMax = 1024
 	keptPerHop    = 64 // packets that wait for an address: a long datagram in fragments
+	keptShare     = 8  // packets that wait for any are at most this part of a shard's frames
 )
 
 // neighbours are the stations of the link that the stack talks to.
@@ -22,6 +23,8 @@ type neighbours struct {
 	st    *Stack
 	mu    sync.Mutex
 	table map[wire.Addr]*neighbour
+	kept  atomic.Int64 // packets that wait, of all
+	most  int64
 }
 
 // neighbour is one of them. Flows hold on to it, so that sending takes one atomic load.
@@ -36,7 +39,34 @@ type neighbour struct {
 	probes int
 }
 
-func (t *neighbours) init(st *Stack) { t.st, t.table = st, map[wire.Addr]*neighbour{} }
+func (t *neighbours) init(st *Stack) {
+	t.st, t.table = st, map[wire.Addr]*neighbour{}
+	t.most = max(keptPerHop, int64(st.frames.Limit/keptShare))
+}
+
+// giveUp drops the packets that wait for a neighbour's address.
+func (t *neighbours) giveUp(n *neighbour) {
+	n.mu.Lock()
+	kept := n.kept
+	n.kept = frame.List{}
+	n.mu.Unlock()
+	t.kept.Add(-int64(kept.N))
+	frame.Free(kept.Head)
+}
+
+// sweep drops the packets that wait for neighbours which have not answered for long, or all.
+func (t *neighbours) sweep(now int64, all bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, n := range t.table {
+		n.mu.Lock()
+		silent := now-n.asked >= probesMax*retransTime
+		n.mu.Unlock()
+		if silent || all {
+			t.giveUp(n)
+		}
+	}
+}
 
 // get returns the entry of a neighbour.
 func (t *neighbours) get(ip wire.Addr) *neighbour {
@@ -46,8 +76,9 @@ func (t *neighbours) get(ip wire.Addr) *neighbour {
 		return n
 	}
 	if len(t.table) >= neighboursMax {
-		for old := range t.table { // any: flows that hold it go on, others ask again
-			delete(t.table, old)
+		for ip, old := range t.table { // any: flows that hold it go on, others ask again
+			t.giveUp(old)
+			delete(t.table, ip)
 			break
 		}
 	}
@@ -78,13 +109,26 @@ func (n *neighbour) address(s *shard, f *frame.Frame) (wire.HW, bool) {
 		n.hw.Store(nil) // it has not answered: forget where it was
 		n.probes = 0
 	}
-	if hw == nil {
-		if n.kept.N >= keptPerHop {
+	full := hw == nil && s.st.neigh.kept.Load() >= s.st.neigh.most
+	switch {
+	case hw != nil:
+	case full:
+		s.drop(f, txNoNeighbour)
+	default:
+		for n.kept.N >= keptPerHop || n.probes > probesMax && n.kept.N > 0 {
 			s.drop(n.kept.Pop(), txNoNeighbour)
+			s.st.neigh.kept.Add(-1)
+		}
+		if n.probes > probesMax {
+			n.probes = 1 // it was asked anew, for f
 		}
 		n.kept.Push(f)
+		s.st.neigh.kept.Add(1)
 	}
 	n.mu.Unlock()
+	if full {
+		s.st.neigh.sweep(now, false)
+	}
 	if ask {
 		s.ask(n.ip, hw)
 	}
@@ -107,6 +151,7 @@ func (s *shard) learn(ip wire.Addr, hw wire.HW) {
 	kept := n.kept
 	n.kept = frame.List{}
 	n.mu.Unlock()
+	s.st.neigh.kept.Add(-int64(kept.N))
 	for f := kept.Pop(); f != nil; f = kept.Pop() {
 		s.frameTo(hw, f)
 	}

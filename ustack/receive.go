@@ -43,7 +43,9 @@ func (s *shard) ethernet(f *frame.Frame, now int64) {
 	f.TrimFront(wire.EthernetLen)
 	switch h.Type {
 	case wire.EtherIP4, wire.EtherIP6:
+		s.group = h.Dst[0]&1 != 0
 		s.internet(f, h.Src, now)
+		s.group = false
 	case wire.EtherARP:
 		s.arp(f, now)
 	default:
@@ -71,11 +73,14 @@ func (s *shard) internet(f *frame.Frame, from wire.HW, now int64) {
 		s.reject(f, fault)
 		return
 	}
-	if !s.st.mine(&h.Dst) && !s.st.listensTo(&h.Dst) {
+	// What came to a whole link is not for any address (RFC 1122, 3.3.6).
+	mine := s.st.mine(&h.Dst) && !s.group || s.st.own[h.Dst]
+	if !mine && !s.st.listensTo(&h.Dst) {
 		s.drop(f, rxNotForUs)
 		return
 	}
-	if h.Src.Multicast() {
+	// A station that has one of our addresses too tells so by neighbour discovery.
+	if h.Src.Multicast() || s.st.own[h.Src] && !s.inside && h.Proto != wire.ProtoICMP6 {
 		s.reject(f, wire.IPSource)
 		return
 	}

@@ -57,7 +57,10 @@ type shard struct {
 	limits       rateLimits
 	cookiesUntil int64 // ACKs may bring a SYN cookie back until then
 	ipID         uint16
-	woke         bool // a goroutine of the application was made ready
+	woke         bool  // a goroutine of the application was made ready
+	failed       error // why the device is of no use any more
+	inside       bool  // the packet in hand is the stack's own, or was looked at by another shard
+	group        bool  // its frame came to more stations than this one
 	counters     counters
 	tcpDone      tcp.Stats // of connections that are gone
 }
@@ -254,8 +257,9 @@ func (s *shard) fail(err error) {
 	s.mu.Lock()
 	defer s.unlock()
 	s.waitUntil.Store(0)
+	s.failed = errors.Join(errDeviceGone, err)
 	for _, c := range s.flows {
-		s.end(c, errors.Join(errDeviceGone, err))
+		s.end(c, s.failed)
 	}
 }
 
@@ -295,6 +299,10 @@ func (s *shard) release() error {
 func (s *shard) closeAll() {
 	s.call(func(now int64) {
 		for _, c := range s.flows {
+			// What the application did before goes first.
+			s.takeFolded(c, now)
+			c.takeWritten(now, true)
+			c.takeConsumed(now)
 			c.tcp.Close(now, &s.out)
 			s.finish(c, now)
 		}
@@ -338,8 +346,10 @@ func (s *shard) takeStrays(now int64) {
 	l := s.strays
 	s.strays = frame.List{}
 	s.strayMu.Unlock()
+	s.inside = true
 	for f := l.Pop(); f != nil; f = l.Pop() {
 		s.internet(f, wire.HW{}, now)
 	}
+	s.inside = false
 	s.processTouched(now)
 }

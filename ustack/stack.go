@@ -236,6 +236,7 @@ func (st *Stack) Close() error {
 	}
 	st.running.Wait()
 	st.spread.stop()
+	st.neigh.sweep(st.now(), true)
 	return errors.Join(st.closeShards(), st.cfg.Device.Close())
 }
 

@@ -86,7 +86,7 @@ func (s *shard) datagram(f *frame.Frame, ip *wire.IP, now int64) {
 		s.reject(f, wire.UDPChecksum)
 		return
 	}
-	p := s.st.packetConn(ip, &h)
+	p := s.st.packetConn(ip, &h, true)
 	if p == nil {
 		s.counters[udpNoPorts]++
 		f.Prepend(ip.HeaderLen)
@@ -115,8 +115,8 @@ func (p *PacketConn) put(d received) (woke, ok bool) {
 	p.bytes += d.f.Cap()
 	woke = p.waiting
 	p.waiting = false
+	signal(p.ready) // another reader may wait too
 	if woke {
-		signal(p.ready)
 		p.notify()
 	}
 	return woke, true

@@ -69,8 +69,9 @@ func (p *PacketConn) key() flowKey {
 	return k
 }
 
-// packetConn is who a datagram is for, or nil.
-func (st *Stack) packetConn(ip *wire.IP, h *wire.UDP) *PacketConn {
+// packetConn is who a datagram is for, or nil. Where there is a listener for any, one that has come
+// begins a flow.
+func (st *Stack) packetConn(ip *wire.IP, h *wire.UDP, come bool) *PacketConn {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	k := flowKey{local: ip.Dst, remote: ip.Src, localPort: h.DstPort, remotePort: h.SrcPort}
@@ -87,7 +88,7 @@ func (st *Stack) packetConn(ip *wire.IP, h *wire.UDP) *PacketConn {
 			return p
 		}
 	}
-	if st.anyUDP != nil && !ip.Dst.Multicast() {
+	if come && st.anyUDP != nil && !ip.Dst.Multicast() {
 		return st.anyUDP.meet(k)
 	}
 	return nil

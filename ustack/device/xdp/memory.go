@@ -44,10 +44,11 @@ func (m *memory) init(pool *frame.Pool, bytes, need int) error {
 			m.chunk = page
 		}
 		m.size = (need + m.chunk - 1) / m.chunk * m.chunk
-		var err error
-		if m.umem, err = frame.NewPool(frame.Config{FrameSize: m.size, Limit: bytes / m.size}); err != nil {
+		own, err := frame.NewPool(frame.Config{FrameSize: m.size, Limit: bytes / m.size})
+		if err != nil {
 			return err
 		}
+		m.umem = own
 	}
 	n := min(bytes/m.size, m.umem.Config().Limit)
 	m.share = min(posted, n*(m.size/m.chunk)/2)

@@ -3,6 +3,7 @@ package xdp
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,8 @@ const (
 	// lookAgain is how often a queue that sleeps looks whether its interface is still
 	// there: the kernel wakes nobody for that.
 	lookAgain = time.Second
+	// sendAgain is how long frames wait that the kernel did not send.
+	sendAgain = time.Millisecond
 )
 
 // queue is a socket, bound to a receive and a send queue of the interface.
@@ -29,8 +32,9 @@ type queue struct {
 	*wake.Sleeper
 	memory
 	rings
-	fd   int
-	veth bool
+	fd    int
+	veth  bool
+	stuck atomic.Bool // the kernel has not sent all that it was given
 
 	copying bool         // every packet is copied out of the memory
 	part    *frame.Frame // of which the last piece has not come yet
@@ -229,8 +233,12 @@ func (q *queue) post() {
 
 // Wait implements ustack.Queue.
 func (q *queue) Wait(timeout time.Duration) error {
-	if timeout < 0 || timeout > lookAgain {
-		timeout = lookAgain
+	most := lookAgain
+	if q.stuck.Load() { // the kernel had no room, and wakes nobody when it has
+		most = sendAgain
+	}
+	if timeout < 0 || timeout > most {
+		timeout = most
 	}
 	if err := q.Sleeper.Wait(q.fd, timeout); err != nil {
 		return err

@@ -57,6 +57,11 @@ func (q *queue) flush() error {
 
 // push makes the kernel send, as long as it gets on with it.
 func (q *queue) push() error {
+	defer func() {
+		if stuck := q.tx.pending() > 0; stuck != q.stuck.Load() {
+			q.stuck.Store(stuck)
+		}
+	}()
 	for left := q.tx.pending(); left > 0 && q.tx.sleeps(); {
 		switch no := kick(q.fd); no {
 		case 0, unix.EINTR, unix.EAGAIN, unix.EBUSY, unix.ENOBUFS:
