@@ -35,9 +35,9 @@ func (l *Loan) Bytes() []byte { return l.room }
 // has to wait for room. It panics if n is not within the room.
 func (l *Loan) Send(n int, more bool) {
 	c := l.c
-	c.snd.commit(len(l.room[:n]))
+	shut := c.snd.commit(len(l.room[:n]))
 	l.c, l.room = nil, nil
-	if !more {
+	if !more || shut {
 		c.post()
 	}
 	c.writeMu.Unlock()

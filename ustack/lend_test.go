@@ -61,3 +61,29 @@ func TestLendWithMoreIsSentOnceItMustBe(t *testing.T) {
 	}
 	_, _ = c1.Close(), c2.Close()
 }
+
+// TestEndWaitsForALoan closes the writing side while room is lent: what is sent from it goes
+// before the end.
+func TestEndWaitsForALoan(t *testing.T) {
+	a, b := pair(t, pipe.Config{})
+	c1, c2 := connect(t, a, b, hostB)
+	for _, more := range []bool{true, false} {
+		if _, err := c1.Write([]byte("first ")); err != nil {
+			t.Fatal(err)
+		}
+		loan, err := c1.Lend(100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c1.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond) // for the end to leave, if it does not wait
+		loan.Send(copy(loan.Bytes(), "last"), more)
+		_ = c2.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if got, err := io.ReadAll(struct{ io.Reader }{c2}); err != nil || string(got) != "first last" {
+			t.Fatalf("read %q, %v", got, err)
+		}
+		c1, c2 = connect(t, a, b, hostB)
+	}
+}

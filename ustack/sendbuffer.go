@@ -91,22 +91,24 @@ func (b *sendBuffer) reserve(p *chunkPool, n int) ([]byte, error) {
 	return b.chunks[len(b.chunks)-1][at:min(at+n, chunkSize)], nil
 }
 
-// commit adds n bytes that were copied into what reserve returned.
-func (b *sendBuffer) commit(n int) {
+// commit adds n bytes that were copied into what reserve returned. It reports whether the
+// buffer was shut meanwhile: the shard must be told then, it has waited for these bytes.
+func (b *sendBuffer) commit(n int) (shut bool) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.filling = false
 	b.n += n
 	b.untold += n
-	b.mu.Unlock()
+	return b.shut
 }
 
 // tell returns how many bytes were written since it was last asked, and whether no more
-// will be.
+// will be. While a writer is copying there may be.
 func (b *sendBuffer) tell() (n int, shut bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n, b.untold = b.untold, 0
-	return n, b.shut
+	return n, b.shut && !b.filling
 }
 
 // view appends the pieces that hold n bytes from seq on to list.

@@ -29,9 +29,9 @@ func (c *TCPConn) Write(b []byte) (int, error) {
 			return n, c.wrap("write", err)
 		}
 		k := c.st.sendCopy(room, b[n:])
-		c.snd.commit(k)
+		shut := c.snd.commit(k)
 		n += k
-		if untold += k; untold >= writeBunch {
+		if untold += k; untold >= writeBunch || shut {
 			untold = 0
 			c.post()
 		}
@@ -85,8 +85,7 @@ func (c *TCPConn) ReadFrom(r io.Reader) (int64, error) {
 			return sum, c.wrap("write", err)
 		}
 		n, err := r.Read(room)
-		c.snd.commit(n)
-		if n > 0 {
+		if shut := c.snd.commit(n); n > 0 || shut {
 			c.post()
 		}
 		sum += int64(n)
