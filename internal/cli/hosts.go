@@ -6,15 +6,21 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/stackmeter/stackmeter/internal/experiment"
 )
 
-// hostFlags say where trials run: nothing for the built-in rig, NICs and a peer
+// builtIn are the rigs that stackmeter makes itself, the default first.
+var builtIn = []string{experiment.KindVeth}
+
+// hostFlags say where trials run: nothing or a name for a built-in rig, NICs and a peer
 // for real hosts.
 type hostFlags struct {
+	rig   string
 	nics  []string
 	peer  string
 	cred  credentialFlags
@@ -22,6 +28,7 @@ type hostFlags struct {
 }
 
 func (h *hostFlags) register(fl *pflag.FlagSet) {
+	fl.StringVar(&h.rig, "rig", "", "the built-in rig `NAME`: one of "+strings.Join(builtIn, ", ")+" (default: the plan's, else "+builtIn[0]+")")
 	fl.StringSliceVar(&h.nics, "nic", nil, "use these NICs of this machine as the server's, e.g. eth1,eth2")
 	fl.StringVar(&h.peer, "peer", "", "the client: `HOST[:PORT]` where `stackmeter serve` runs")
 	h.cred.register(fl)
@@ -32,17 +39,33 @@ func (h *hostFlags) real() bool { return len(h.nics) > 0 || h.peer != "" }
 
 // kind is the rig's name in results.
 func (h *hostFlags) kind() string {
-	if h.real() {
+	switch {
+	case h.real():
 		return experiment.KindHosts
+	case h.rig != "":
+		return h.rig
 	}
-	return experiment.KindVeth
+	return builtIn[0]
+}
+
+// prefer takes a built-in rig where the user named none.
+func (h *hostFlags) prefer(rig string) {
+	if h.rig == "" && !h.real() && slices.Contains(builtIn, rig) {
+		h.rig = rig
+	}
 }
 
 // check refuses flags that can't be meant and NICs that can't be used, before
 // anything is made or waited for.
 func (h *hostFlags) check() error {
+	if h.rig != "" && !slices.Contains(builtIn, h.rig) {
+		return fmt.Errorf("--rig: %q is no built-in rig: want one of %s", h.rig, strings.Join(builtIn, ", "))
+	}
 	if !h.real() {
 		return nil
+	}
+	if h.rig != "" {
+		return errors.New("--rig names a rig of this machine, --nic and --peer real hosts: leave one of them out")
 	}
 	if len(h.nics) == 0 || h.peer == "" {
 		return errors.New("real NICs need both --nic (this machine's) and --peer (where `stackmeter serve` runs)")

@@ -180,6 +180,9 @@ func (s *studyRun) planFromArgs(args []string) error {
 	if s.seed == 0 {
 		s.seed = rand.Uint64()
 	}
+	if err == nil {
+		s.flags.hosts.prefer(s.plan.Rig)
+	}
 	return err
 }
 
@@ -196,8 +199,9 @@ func (s *studyRun) planFromResult(dir string) error {
 		return errors.Join(fmt.Errorf("%s: plan: %w", filepath.Join(dir, result.ManifestFile), err), w.Close())
 	}
 	s.seed, s.earlier, s.writer, s.begun = d.Manifest.Seed, d.Progress(), w, d
+	s.flags.hosts.prefer(d.Manifest.Rig)
 	if kind := s.flags.hosts.kind(); d.Manifest.Rig != kind {
-		return fmt.Errorf("--resume: %s was measured on the rig %q, this would be %q; name the same --nic and --peer as before, or none", dir, d.Manifest.Rig, kind)
+		return fmt.Errorf("--resume: %s was measured on the rig %q, this would be %q; name the same --rig, or --nic and --peer, as before", dir, d.Manifest.Rig, kind)
 	}
 	return nil
 }

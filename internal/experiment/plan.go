@@ -17,7 +17,8 @@ import (
 type Plan struct {
 	Name        string `json:"name"`
 	Title       string `json:"title"`
-	Defaults    Levels `json:"defaults"` // of factors that an experiment does not vary
+	Rig         string `json:"rig,omitempty"` // built-in rig that it is for where the user names none; empty: any
+	Defaults    Levels `json:"defaults"`      // of factors that an experiment does not vary
 	Timing      Timing `json:"timing"`
 	Replicates  int    `json:"replicates"`
 	MaxAttempts int    `json:"max_attempts"` // of one trial that strangers disturbed

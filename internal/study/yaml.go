@@ -18,6 +18,7 @@ import (
 type file struct {
 	Name          string           `yaml:"name"`
 	Title         string           `yaml:"title"`
+	Rig           string           `yaml:"rig"`
 	Defaults      map[string]level `yaml:"defaults"`
 	RampUp        string           `yaml:"ramp_up"`
 	Window        string           `yaml:"window"`
@@ -83,7 +84,7 @@ func parse(data []byte, m Machine, o Overrides) (*experiment.Plan, []string, err
 	}
 	o.apply(&f)
 	p := &experiment.Plan{
-		Name: f.Name, Title: f.Title, Defaults: levels(f.Defaults),
+		Name: f.Name, Title: f.Title, Rig: f.Rig, Defaults: levels(f.Defaults),
 		Replicates: f.Replicates, MaxAttempts: f.MaxAttempts, InsideStack: f.InsideStack,
 	}
 	for _, d := range []struct {
