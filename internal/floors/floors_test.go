@@ -51,6 +51,7 @@ var rank = map[string]int{
 	"internal/load/wire":   203,
 	"internal/load/kernel": 205,
 	"internal/rig":         220,
+	"internal/rig/wire":    222,
 	"internal/tune":        225,
 
 	"ustack/internal/wire":       230,

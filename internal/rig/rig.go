@@ -92,6 +92,25 @@ func Veth(serverPID, clientPID int, links []Link) error {
 	return nil
 }
 
+// Settle gives NICs that are in the network namespace of a process their addresses and brings
+// them up, and loopback.
+func Settle(pid int, nics []NIC) error {
+	n, err := open(pid)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	if err := n.up("lo"); err != nil {
+		return err
+	}
+	for _, nic := range nics {
+		if err := n.address(nic); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // namespace is a network namespace through netlink.
 type namespace struct {
 	*netlink.Handle
