@@ -10,6 +10,7 @@ import (
 
 	"github.com/stackmeter/stackmeter/internal/hist"
 	"github.com/stackmeter/stackmeter/internal/load"
+	"github.com/stackmeter/stackmeter/internal/rig/wire"
 	"github.com/stackmeter/stackmeter/internal/trial"
 )
 
@@ -53,6 +54,7 @@ type Configure struct {
 	CPUs []int         `json:"cpus,omitempty"`
 	NICs []NICSettings `json:"nics,omitempty"`
 	Tune []Tuning      `json:"tune,omitempty"` // of these NICs and of the machine; set after the rest
+	Wire *wire.Ref     `json:"wire,omitempty"` // where NICs of the rig wire are
 }
 
 // Configured is what is in force, read back.

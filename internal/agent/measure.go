@@ -28,7 +28,7 @@ func (s *session) measure(ctx context.Context, m Measure) (Measured, error) {
 			return Measured{}, err
 		}
 	}
-	before, err := s.root.Counters()
+	before, err := s.counters()
 	if err != nil {
 		return Measured{}, err
 	}
@@ -55,7 +55,7 @@ func (s *session) measure(ctx context.Context, m Measure) (Measured, error) {
 	case err != nil:
 		return Measured{}, err
 	}
-	after, err := s.root.Counters()
+	after, err := s.counters()
 	if err != nil {
 		return Measured{}, err
 	}

@@ -77,6 +77,12 @@ func (s *session) place(ctx context.Context, p Place) (Placed, error) {
 	s.irqs = map[int]host.CPUList{}
 	moved := &scatterer{}
 	for _, nic := range s.nics {
+		if s.has(nic) {
+			if err := s.wired.place(nic, p, &out, moved); err != nil {
+				return out, err
+			}
+			continue
+		}
 		work, err := s.work(nic)
 		if err != nil {
 			return out, err
@@ -210,6 +216,11 @@ func (s *session) confirmFlows(m *Measured) error {
 			m.Knobs = append(m.Knobs, k)
 		}
 	}
+	routes, err := s.wired.confirm(s.prefix())
+	if err != nil {
+		return err
+	}
+	m.Knobs = append(m.Knobs, routes...)
 	if s.scatter == nil {
 		return nil
 	}

@@ -41,6 +41,7 @@ type session struct {
 	// flowCPUs are the CPUs of the flows that may not move, by index of the spec.
 	flowCPUs map[int]host.CPUList
 	settings
+	wired
 	link
 }
 
@@ -75,5 +76,5 @@ func (s *session) close() error {
 	if s.probe != nil {
 		err = errors.Join(err, s.probe.Close())
 	}
-	return errors.Join(err, s.restore())
+	return errors.Join(err, s.restore(), s.wired.close())
 }

@@ -49,6 +49,9 @@ func (s *session) configure(ctx context.Context, c Configure) (Configured, error
 	}
 	var out Configured
 	s.base, s.nics = nil, nil
+	if err := s.meet(c.Wire); err != nil {
+		return out, err
+	}
 	online, err := s.root.CPUsOnline()
 	if err != nil {
 		return out, err
@@ -122,7 +125,7 @@ func (s *session) unplace() error {
 		return nil
 	}
 	s.set.Unguard()
-	return s.set.Apply(context.Background(), s.base)
+	return errors.Join(s.wired.unplace(), s.set.Apply(context.Background(), s.base))
 }
 
 // restore puts everything back and removes the journal. What could not be put

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"github.com/stackmeter/stackmeter/internal/agent"
 	"github.com/stackmeter/stackmeter/internal/load"
 	"github.com/stackmeter/stackmeter/internal/load/engines"
+	"github.com/stackmeter/stackmeter/internal/rig/wire"
 	"github.com/stackmeter/stackmeter/internal/selfexec"
 )
 
@@ -36,7 +38,9 @@ const (
 // Roles are the roles in which stackmeter starts itself; a test binary that
 // drives it must dispatch them too.
 func Roles() map[string]func() int {
-	return map[string]func() int{load.WorkerRole: engines.Worker, agent.Role: agent.Main}
+	roles := map[string]func() int{load.WorkerRole: engines.Worker, agent.Role: agent.Main}
+	maps.Copy(roles, wire.Roles())
+	return roles
 }
 
 // Main is the program.

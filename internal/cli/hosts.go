@@ -15,7 +15,7 @@ import (
 )
 
 // builtIn are the rigs that stackmeter makes itself, the default first.
-var builtIn = []string{experiment.KindVeth}
+var builtIn = []string{experiment.KindVeth, experiment.KindWire}
 
 // hostFlags say where trials run: nothing or a name for a built-in rig, NICs and a peer
 // for real hosts.
@@ -78,7 +78,10 @@ func (h *hostFlags) check() error {
 // passed.
 func (h *hostFlags) bench(ctx context.Context, p *experiment.Plan) (*experiment.Bench, error) {
 	if !h.real() {
-		b, err := experiment.VethBench(ctx, p)
+		make := map[string]func(context.Context, *experiment.Plan) (*experiment.Bench, error){
+			experiment.KindVeth: experiment.VethBench, experiment.KindWire: experiment.WireBench,
+		}
+		b, err := make[h.kind()](ctx, p)
 		if errors.Is(err, fs.ErrPermission) {
 			err = usage(fmt.Errorf("%w: the rig needs network and mount namespaces (CAP_SYS_ADMIN, CAP_NET_ADMIN): start the container with these, or run as a user other than root where user namespaces are allowed", err))
 		}

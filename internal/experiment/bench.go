@@ -11,6 +11,7 @@ import (
 	"github.com/stackmeter/stackmeter/internal/agent"
 	"github.com/stackmeter/stackmeter/internal/load"
 	"github.com/stackmeter/stackmeter/internal/rig"
+	"github.com/stackmeter/stackmeter/internal/rig/wire"
 	"github.com/stackmeter/stackmeter/internal/trial"
 	"github.com/stackmeter/stackmeter/internal/unit"
 )
@@ -25,6 +26,7 @@ const stopGrace = 2 * time.Second
 // Kinds of rigs.
 const (
 	KindVeth  = "veth"  // both hosts are namespaces of this machine
+	KindWire  = "wire"  // the same, with NICs in software between them
 	KindHosts = "hosts" // real hosts
 )
 
@@ -42,6 +44,7 @@ type Bench struct {
 	// most LoadedFor.
 	Loaded    func(ctx context.Context, agents []int) error
 	LoadedFor time.Duration
+	wire      *wire.Rig // of [KindWire]
 }
 
 // Close ends both agents, which put their hosts back. The error says what they
@@ -53,11 +56,14 @@ func (b *Bench) Close() error {
 			errs = append(errs, c.Close())
 		}
 	}
+	if b.wire != nil {
+		errs = append(errs, b.wire.Close())
+	}
 	return errors.Join(errs...)
 }
 
 // OneMachine reports whether both ends share their CPUs.
-func (b *Bench) OneMachine() bool { return b.Kind == KindVeth }
+func (b *Bench) OneMachine() bool { return b.Kind == KindVeth || b.Kind == KindWire }
 
 // Trial runs one trial. The record is filled as far as the trial came; the
 // error, where not nil, also stands in it.
@@ -115,6 +121,9 @@ func (b *Bench) run(ctx context.Context, c Config, t Timing, rec *trial.Trial) (
 		rec.Warnings = append(rec.Warnings, unseenWork(c.NICs, placed[0])...)
 		groups["client"] = append(sending.PIDs, placed[1].NICWork...)
 	}
+	if b.wire != nil {
+		groups[groupWire] = []int{b.wire.Hardware()}
+	}
 	if err := errors.Join(b.Server.Go(ctx, agent.Start{}), b.Client.Go(ctx, agent.Start{})); err != nil {
 		return err
 	}
@@ -164,6 +173,7 @@ func (b *Bench) run(ctx context.Context, c Config, t Timing, rec *trial.Trial) (
 	if !b.OneMachine() { // the host is the server and nothing else
 		m.CPU.ServerUtilization = m.CPU.Utilization
 	}
+	rec.Warnings = append(rec.Warnings, b.warnWire(m.CPU)...)
 	fill(rec, server, client, m, sent.Ends, received.Ends)
 	return nil
 }
@@ -181,11 +191,11 @@ func (b *Bench) cpus(c Config) ([]int, error) {
 }
 
 // hasNAPI reports whether a server's NIC receives by NAPI, whose work may be moved to
-// threads: veth does so with GRO alone.
-func hasNAPI(b *Bench, c Config) bool { return c.GRO || !b.OneMachine() }
+// threads: veth does so with GRO alone. A NIC of the rig wire has threads of its own.
+func hasNAPI(b *Bench, c Config) bool { return b.wire == nil && (c.GRO || !b.OneMachine()) }
 
 func (b *Bench) configure(ctx context.Context, c Config, cpus []int, rec *trial.Trial) (agent.Configured, error) {
-	server, client := agent.Configure{CPUs: cpus}, agent.Configure{}
+	server, client := agent.Configure{CPUs: cpus, Wire: b.reference(wire.Server)}, agent.Configure{Wire: b.reference(wire.Client)}
 	for _, l := range b.Links[:c.NICs] {
 		server.NICs = append(server.NICs, agent.NICSettings{
 			Name: l.Server.Name, MTU: c.MTU, Threaded: hasNAPI(b, c), Features: map[string]bool{"gro": c.GRO},
@@ -195,7 +205,7 @@ func (b *Bench) configure(ctx context.Context, c Config, cpus []int, rec *trial.
 			if c.Engine == load.Ustack {
 				features["tx"] = false // a stack that sees frames as on a wire wants their checksums whole
 			}
-			client.NICs = append(client.NICs, agent.NICSettings{Name: l.Client.Name, MTU: c.MTU, Threaded: true, Features: features})
+			client.NICs = append(client.NICs, agent.NICSettings{Name: l.Client.Name, MTU: c.MTU, Threaded: b.wire == nil, Features: features})
 		}
 	}
 	set, err := b.Server.Configure(ctx, server)
@@ -210,7 +220,7 @@ func (b *Bench) configure(ctx context.Context, c Config, cpus []int, rec *trial.
 	there, err := b.Client.Configure(ctx, client)
 	rec.Knobs = append(rec.Knobs, there.Knobs...)
 	rec.Warnings = append(rec.Warnings, there.Warnings...)
-	return set, err
+	return set, errors.Join(err, b.setWire(c, cpus, rec))
 }
 
 // specs are the two ends of the load.

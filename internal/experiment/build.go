@@ -25,16 +25,21 @@ func VethBench(ctx context.Context, p *Plan) (b *Bench, err error) {
 			b = nil
 		}
 	}()
-	if b.Server, err = agent.Spawn("server", agent.InNamespace); err != nil {
-		return b, err
-	}
-	if b.Client, err = agent.Spawn("client", agent.InNamespace); err != nil {
-		return b, err
-	}
-	if err = b.hello(ctx); err != nil {
+	if err = b.spawn(ctx); err != nil {
 		return b, err
 	}
 	return b, rig.Veth(b.Server.PID(), b.Client.PID(), b.Links)
+}
+
+// spawn starts the agents of a built-in rig, each in a namespace of its own.
+func (b *Bench) spawn(ctx context.Context) (err error) {
+	if b.Server, err = agent.Spawn("server", agent.InNamespace); err != nil {
+		return err
+	}
+	if b.Client, err = agent.Spawn("client", agent.InNamespace); err != nil {
+		return err
+	}
+	return b.hello(ctx)
 }
 
 // HostsBench makes this machine the server on the given NICs, and the agent at
@@ -125,6 +130,12 @@ func (b *Bench) unfit(c Config, lost map[string]agent.Limit) string {
 	}
 	if c.Engine == load.Ustack && !b.OneMachine() {
 		return "the engine ustack takes an address of its own on the NIC, which this study chooses on its own rig alone: use `stackmeter run --engine ustack --stack-address`"
+	}
+	if !c.Wire.asFound() && b.Kind != KindWire {
+		return fmt.Sprintf("NICs of the rig %s have no link rate, interrupt rate or bus that could be chosen: use --rig %s", b.Kind, KindWire)
+	}
+	if c.TSO && b.Kind == KindWire {
+		return "the NICs of the rig wire don't segment: leave tso off, or use --rig veth"
 	}
 	if c.TSO && !b.OneMachine() {
 		return "TSO of the client's NICs is the peer's to set: leave the factor out"

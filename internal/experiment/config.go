@@ -6,6 +6,7 @@ package experiment
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/stackmeter/stackmeter/internal/load"
@@ -87,6 +88,7 @@ type Config struct {
 	TSO          bool // TSO and GSO on the client's NICs
 	Engine       string
 	Receive      Receive
+	Wire         WireConfig
 	StackDevice  string            // of engine "ustack"; empty: packet
 	Techniques   map[string]string // of engine "ustack", by name; what is not named is as the stack has it
 }
@@ -97,6 +99,7 @@ var defaultLevels = Levels{
 	"nics": "1", "message_size": "8192", "mtu": "1500", "affinity": "none", "unpinned": "scatter", "client": "as-found",
 	"flows_per_nic": "1", "model": "process", "socket_buffer": "65536", "nodelay": "on", "congestion": "cubic",
 	"gro": "on", "tso": "off", "engine": "kernel", "receive": "message",
+	"link_rate": asFound, "interrupt_rate": asFound, "bus": string(BusAsFound), "bus_rate": asFound,
 }
 
 // Factor is something that a plan may vary. Set reads a level into a
@@ -109,7 +112,7 @@ type Factor struct {
 
 // Factors are all factors, in the order in which help lists them.
 func Factors() []Factor {
-	return append([]Factor{
+	return slices.Concat([]Factor{
 		{"nics", "number of NICs, each with its own server process", count(func(c *Config) *int { return &c.NICs }, 1, rig.MaxNICs)},
 		{"cpus", "number of CPUs in use (1P, 2P, 4P, ...)", count(func(c *Config) *int { return &c.CPUs }, 1, 4096)},
 		{"message_size", "application message in bytes (1024, 8KiB, ...)", size(func(c *Config) *int { return &c.MessageBytes }, 1, load.MaxMessageBytes)},
@@ -136,7 +139,7 @@ func Factors() []Factor {
 			"engine", "kernel (sockets), ustack (the server's end is a stack of our own) or null (no socket: the tool's own ceiling)",
 			word(func(c *Config) *string { return &c.Engine }),
 		},
-	}, stackFactors()...)
+	}, wireFactors(), stackFactors())
 }
 
 // FindFactor returns the factor of that name.
