@@ -6,6 +6,7 @@ import (
 	"os"
 	"unsafe"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/stackmeter/stackmeter/internal/host"
@@ -78,17 +79,14 @@ const queueFrames = 16384
 
 // queueLength makes a tap of the calling thread's network namespace hold queueFrames.
 func queueLength(name string) error {
-	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
+	link, err := netlink.LinkByName(name)
+	if err == nil {
+		err = netlink.LinkSetTxQLen(link, queueFrames) // the ioctl is root's of the machine
 	}
-	defer unix.Close(s)
-	req, err := unix.NewIfreq(name)
 	if err != nil {
-		return err
+		return fmt.Errorf("lengthen its queue: %w", err)
 	}
-	req.SetUint32(queueFrames)
-	return unix.IoctlIfreq(s, unix.SIOCSIFTXQLEN, req)
+	return nil
 }
 
 // pointer is the address of the first byte of memory that does not move: of the heap or of a

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	hostpkg "github.com/stackmeter/stackmeter/internal/host"
 	"github.com/stackmeter/stackmeter/internal/rig"
 	"github.com/stackmeter/stackmeter/internal/selfexec"
 	"github.com/stackmeter/stackmeter/internal/sysx"
@@ -129,23 +130,98 @@ func (b *bench) send(t *testing.T, link, bytes int) time.Duration {
 	return time.Since(began)
 }
 
-func TestTry(t *testing.T) {
-	b := start(t, 2, Settings{LinkRate: DefaultLinkRate, InterruptRate: DefaultInterruptRate})
-	i, j := b.open(t, Server), b.open(t, Client)
-	for range 2 {
-		d := b.send(t, 0, 100e6)
-		t.Log(100e6*8/d.Seconds()/1e6, "Mb/s")
-		t.Log(i.Counters())
-		t.Log(j.Counters())
-		for _, b := range [][]string{{"net/dev"}, {"net/softnet_stat"}} {
-			_ = b
+// TestCountsAddUp sends over two links and wants every frame that left a tap to be where the counts
+// say it is, and the kernel's own counts to agree.
+func TestCountsAddUp(t *testing.T) {
+	b := start(t, 2, Settings{LinkRate: 2.5e9, InterruptRate: DefaultInterruptRate})
+	for link := range b.links {
+		b.send(t, link, 10e6)
+	}
+	for side, host := range []*exec.Cmd{b.server, b.client} {
+		i := b.open(t, Side(side))
+		for link := range b.links {
+			nic := b.Interrupts(Side(side)).NICs[link]
+			var c map[string]uint64
+			var kernel uint64
+			wait(t, nic+"'s ring to be empty and the kernel to agree", func() bool {
+				c = i.Counters()
+				kernel = received(t, host, nic)
+				return c[nic+".wire_frames"] == c[nic+".ring_frames"]+c[nic+".ring_dropped"] && kernel == c[nic+".ring_frames"]
+			})
+			if c[nic+".ring_frames"] < 1000 || c[nic+".ring_refused"] != 0 {
+				t.Errorf("%s: %v, want some thousand frames and none refused", nic, c)
+			}
+			var interrupts, frames uint64
+			for _, cpu := range b.cpus {
+				interrupts += c[fmt.Sprintf("%s.interrupts_cpu%d", nic, cpu)]
+				frames += c[fmt.Sprintf("%s.ring_frames_cpu%d", nic, cpu)]
+			}
+			if interrupts != c[nic+".interrupts"] || frames != c[nic+".ring_frames"] {
+				t.Errorf("%s: %d interrupts and %d frames on all CPUs, %v in all", nic, interrupts, frames, c)
+			}
 		}
 	}
-	inside(t, b.server, func() error {
-		o, err := os.ReadFile("/proc/thread-self/net/dev")
-		t.Log(string(o))
-		o, err = exec.Command("nstat", "-a").CombinedOutput()
-		t.Log(string(o))
+}
+
+// received is how many frames the kernel got from a NIC.
+func received(t *testing.T, host *exec.Cmd, nic string) (frames uint64) {
+	t.Helper()
+	inside(t, host, func() error {
+		f, err := os.Open("/proc/thread-self/net/dev")
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		counts := map[string]uint64{}
+		err = hostpkg.ParseDev(f, counts)
+		frames = counts[nic+".rx_packets"]
 		return err
 	})
+	return frames
+}
+
+func wait(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !so(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// TestRoute sends a NIC's interrupts to one CPU after the other and wants all of them there.
+func TestRoute(t *testing.T) {
+	b := start(t, 1, Settings{InterruptRate: DefaultInterruptRate})
+	i := b.open(t, Server)
+	nic := b.links[0].Server.Name
+	for _, cpu := range b.cpus {
+		if err := i.Route(nic, cpu); err != nil {
+			t.Fatal(err)
+		}
+		if on, err := i.Routed(nic); err != nil || len(on) != 1 || on[0] != cpu {
+			t.Errorf("routed to %d, read back %v, %v", cpu, on, err)
+		}
+		b.send(t, 0, 1000) // what was raised before the route is served before this ends
+		before := i.Counters()
+		b.send(t, 0, 2e6)
+		after := i.Counters()
+		for _, other := range b.cpus {
+			name := fmt.Sprintf("%s.interrupts_cpu%d", nic, other)
+			if n := after[name] - before[name]; (n > 0) != (other == cpu) {
+				t.Errorf("routed to CPU %d: %d interrupts on CPU %d", cpu, n, other)
+			}
+		}
+	}
+	if err := i.Release(nic); err != nil {
+		t.Fatal(err)
+	}
+	if on, err := i.Routed(nic); err != nil || len(on) != len(b.cpus) {
+		t.Errorf("not routed, read back %v, %v; want %v", on, err, b.cpus)
+	}
+	if err := i.Route(nic, 9999); err == nil {
+		t.Error("routed to a CPU that is not there")
+	}
+	if err := i.Route("eth7", b.cpus[0]); err == nil {
+		t.Error("routed a NIC that is not there")
+	}
 }
