@@ -23,6 +23,7 @@ import (
 	"github.com/stackmeter/stackmeter/internal/agent"
 	"github.com/stackmeter/stackmeter/internal/load"
 	"github.com/stackmeter/stackmeter/internal/load/engines"
+	"github.com/stackmeter/stackmeter/internal/rig/vm"
 	"github.com/stackmeter/stackmeter/internal/rig/wire"
 	"github.com/stackmeter/stackmeter/internal/selfexec"
 )
@@ -40,6 +41,7 @@ const (
 func Roles() map[string]func() int {
 	roles := map[string]func() int{load.WorkerRole: engines.Worker, agent.Role: agent.Main}
 	maps.Copy(roles, wire.Roles())
+	maps.Copy(roles, vm.Roles())
 	return roles
 }
 
@@ -109,7 +111,7 @@ no hardware and touches nothing of the machine's own network.`,
 		PersistentPreRunE: recoverFirst,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(newStudy(), newRun(), newReport(), newExport(), newCPUCheck(), newCopy(), newProfile(), newTopo(), newRestore(), newTune(), newServe(), newStack(), newKeys(), newVersion())
+	root.AddCommand(newStudy(), newRun(), newReport(), newExport(), newCPUCheck(), newCopy(), newProfile(), newTopo(), newRestore(), newTune(), newServe(), newStack(), newVM(), newKeys(), newVersion())
 	return root
 }
 

@@ -52,6 +52,7 @@ var rank = map[string]int{
 	"internal/load/kernel": 205,
 	"internal/rig":         220,
 	"internal/rig/wire":    222,
+	"internal/rig/vm":      222,
 	"internal/tune":        225,
 
 	"ustack/internal/wire":       230,

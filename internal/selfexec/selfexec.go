@@ -38,6 +38,10 @@ func Command(ctx context.Context, role string, env ...string) *exec.Cmd {
 	// /proc/self/exe stays right when the file was replaced or deleted.
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	cmd.Args[0] = "stackmeter-" + role
-	cmd.Env = slices.Concat(os.Environ(), env, []string{roleVariable + "=" + role})
+	cmd.Env = slices.Concat(os.Environ(), env, []string{Environment(role)})
 	return cmd
 }
+
+// Environment is the assignment ("NAME=value") that makes this program play a role where
+// somebody else starts it.
+func Environment(role string) string { return roleVariable + "=" + role }
