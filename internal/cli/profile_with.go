@@ -93,7 +93,7 @@ func (f *profileFlags) profileCommand(ctx context.Context, o profile.Options, co
 		}
 		<-ended
 	}()
-	if err := profile.Await(ctx, ended); err != nil {
+	if err := profile.Await(ctx, c.Process.Pid, ended); err != nil {
 		if ctx.Err() != nil {
 			err = errors.New("interrupted; nothing was loaded")
 		}

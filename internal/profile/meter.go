@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -19,6 +20,7 @@ import (
 // files open: these stay readable when the process is gone through which they were found.
 type meter struct {
 	proc  string
+	all   bool                  // of the machine, those made meanwhile included: see look
 	inNet map[uint32]*namespace // by inode
 	buf   []byte
 }
@@ -39,25 +41,37 @@ type reading struct {
 // allNamespaces finds every network namespace that has a process which this user may
 // look at.
 func allNamespaces(proc string) (*meter, error) {
-	entries, err := os.ReadDir(proc)
-	if err != nil {
-		return nil, err
+	m := &meter{proc: proc, all: true, inNet: map[uint32]*namespace{}}
+	return m, m.look()
+}
+
+// look takes in the network namespaces and NICs that were made since the last look, where the
+// meter is of all. What is gone is kept with what it had counted. It must not lie between two
+// readings that are compared.
+func (m *meter) look() error {
+	if !m.all {
+		return nil
 	}
-	m := &meter{proc: proc, inNet: map[uint32]*namespace{}}
-	m.add(filepath.Join(proc, "self"))
+	entries, err := os.ReadDir(m.proc)
+	if err != nil {
+		return err
+	}
+	seen := map[uint32]bool{}
+	m.add(filepath.Join(m.proc, "self"), seen)
 	for _, e := range entries {
 		if _, err := strconv.Atoi(e.Name()); err == nil {
-			m.add(filepath.Join(proc, e.Name()))
+			m.add(filepath.Join(m.proc, e.Name()), seen)
 		}
 	}
-	return m, nil
+	return nil
 }
 
 // namespacesOf is those of some processes.
 func namespacesOf(proc string, pids []int) (*meter, error) {
 	m := &meter{proc: proc, inNet: map[uint32]*namespace{}}
+	seen := map[uint32]bool{}
 	for _, pid := range pids {
-		m.add(filepath.Join(proc, strconv.Itoa(pid)))
+		m.add(filepath.Join(proc, strconv.Itoa(pid)), seen)
 	}
 	if len(m.inNet) == 0 {
 		return nil, fmt.Errorf("processes %v: none of them has a network namespace to be seen", pids)
@@ -65,10 +79,16 @@ func namespacesOf(proc string, pids []int) (*meter, error) {
 	return m, nil
 }
 
-// add opens a process's namespace, unless it is known or the process is gone.
-func (m *meter) add(dir string) {
+// add opens a process's namespace, unless it is gone or was seen; of one that is open it looks for
+// new NICs.
+func (m *meter) add(dir string, seen map[uint32]bool) {
 	inode, ok := namespaceOf(dir)
-	if !ok || m.inNet[inode] != nil {
+	if !ok || seen[inode] {
+		return
+	}
+	seen[inode] = true
+	if n := m.inNet[inode]; n != nil {
+		maps.Copy(n.nics, nicNames(dir))
 		return
 	}
 	f, err := os.Open(filepath.Join(dir, "net", "netstat"))
@@ -163,12 +183,12 @@ func (m *meter) again(f *os.File) (io.Reader, error) {
 // nicNames are the NICs of a process's namespace by the list of multicast groups
 // (net/igmp), which tells index and name of each with IPv4.
 func nicNames(dir string) map[uint32]string {
+	out := map[uint32]string{}
 	f, err := os.Open(filepath.Join(dir, "net", "igmp"))
 	if err != nil {
-		return nil
+		return out
 	}
 	defer f.Close()
-	out := map[uint32]string{}
 	sc := bufio.NewScanner(f)
 	for sc.Scan() {
 		w := strings.Fields(sc.Text())

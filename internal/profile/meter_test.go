@@ -3,9 +3,11 @@ package profile
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -80,6 +82,34 @@ func TestMeterOutlivesTheProcess(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: makes a network namespace")
 	}
+	pid, end := namespaceWithDatagram(t)
+	m, err := namespacesOf("/proc", []int{pid})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.close()
+	before, err := m.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	end()
+	after, err := m.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before.bytes != itsBytes || after.bytes != before.bytes {
+		t.Errorf("%d bytes while it lived, %d after; want %d", before.bytes, after.bytes, itsBytes)
+	}
+}
+
+// itsBytes are what IP received in the namespace of [namespaceWithDatagram]: the datagram, and
+// ICMP's refusal, as nobody listens.
+const itsBytes = (20 + 8 + 6) + (20 + 8 + 20 + 8 + 6)
+
+// namespaceWithDatagram is a process in a network namespace of its own that has sent itself a
+// datagram. It lives until end is called.
+func namespaceWithDatagram(t *testing.T) (pid int, end func()) {
+	t.Helper()
 	c := exec.Command("unshare", "-n", "bash", "-c", "ip link set lo up && echo hello >/dev/udp/127.0.0.1/9 && echo ready && read x")
 	in, err := c.StdinPipe()
 	if err != nil {
@@ -92,27 +122,49 @@ func TestMeterOutlivesTheProcess(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Skip(err)
 	}
+	end = sync.OnceFunc(func() {
+		in.Close()
+		_ = c.Wait()
+	})
+	t.Cleanup(end)
 	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
 		t.Skip("no bash with /dev/udp, or no ip, in a namespace here")
 	}
-	m, err := namespacesOf("/proc", []int{c.Process.Pid})
+	return c.Process.Pid, end
+}
+
+// TestMeterTakesInNewNamespaces makes a namespace after the meter, and wants it counted from the
+// next look on, and kept when it has gone; a meter of some processes must not take it in.
+func TestMeterTakesInNewNamespaces(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: makes a network namespace")
+	}
+	all, err := allNamespaces("/proc")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer m.close()
-	before, err := m.read()
+	defer all.close()
+	some, err := namespacesOf("/proc", []int{os.Getpid()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.Close()
-	_ = c.Wait()
-	after, err := m.read()
-	if err != nil {
+	defer some.close()
+	pid, end := namespaceWithDatagram(t)
+	if all.has(pid) {
+		t.Fatal("a namespace is known before the look")
+	}
+	if err := errors.Join(all.look(), some.look()); err != nil {
 		t.Fatal(err)
 	}
-	const datagram = 20 + 8 + 6
-	const refusal = 20 + 8 + datagram // ICMP: nobody listens
-	if before.bytes != datagram+refusal || after.bytes != before.bytes {
-		t.Errorf("%d bytes while it lived, %d after; want %d", before.bytes, after.bytes, datagram+refusal)
+	if !all.has(pid) || some.has(pid) {
+		t.Fatalf("after the look: among all %v, want true; among some %v, want false", all.has(pid), some.has(pid))
+	}
+	inode, _ := namespaceOf(fmt.Sprintf("/proc/%d", pid))
+	end()
+	if err := all.look(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := all.bytes(all.inNet[inode]); err != nil || n != itsBytes {
+		t.Errorf("%d bytes of it when it has gone, %v; want %d", n, err, itsBytes)
 	}
 }

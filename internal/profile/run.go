@@ -21,7 +21,7 @@ type Options struct {
 	Frequency int           // of the samples; 0: sample.DefaultFrequency
 	Passes    []string      // of those below, in any order; nil: all that can be had here
 	// PIDs are processes in whose network namespaces bytes are counted; nil: all
-	// namespaces of the machine.
+	// namespaces of the machine, those made meanwhile from the next slice on.
 	PIDs []int
 	// Load are processes in whose network namespaces the load runs: what processes elsewhere do
 	// in user mode, system calls and exceptions counts for stage.Stranger. nil: nobody is a
@@ -234,6 +234,9 @@ type edges struct {
 // slice switches a pass on, waits, and switches it off. Switching is outside of the
 // edges.
 func (s *session) slice(ctx context.Context, x slice) (e edges, err error) {
+	if err := s.meter.look(); err != nil {
+		return e, err
+	}
 	if err := s.start(x.pass); err != nil {
 		return e, err
 	}
