@@ -52,7 +52,7 @@ func TestRun(t *testing.T) {
 			if !r.Complete || len(r.Windows) != 1 || windows != 1 || intervals != 3 || len(r.Windows[0].Intervals) != 3 {
 				t.Errorf("complete %v, %d windows, %d and %d intervals", r.Complete, windows, intervals, len(r.Windows[0].Intervals))
 			}
-			if r.Seconds < 0.29 || r.Seconds > 0.4 {
+			if r.Seconds < 0.29 || r.Seconds > 2 { // a busy machine closes it late, and says so
 				t.Errorf("window of %.3f s, want 0.3", r.Seconds)
 			}
 			if len(r.Machines) != 1 || r.Machines[0].CPU.Online == 0 || r.CPUSeconds <= 0 {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stackmeter/stackmeter/internal/load"
@@ -52,6 +53,10 @@ func TestSilentAgent(t *testing.T) {
 // TestMeasureIsGivenItsWindow wants the patience for an answer to begin when the
 // window has closed.
 func TestMeasureIsGivenItsWindow(t *testing.T) {
+	synctest.Test(t, measureIsGivenItsWindow)
+}
+
+func measureIsGivenItsWindow(t *testing.T) {
 	ours, theirs := net.Pipe()
 	t.Cleanup(func() { theirs.Close() })
 	go func() {

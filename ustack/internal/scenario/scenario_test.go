@@ -182,9 +182,11 @@ func closedWindowOfStack(r *rig, k *net.TCPConn, s *ustack.TCPConn) {
 
 func closedWindowOfKernel(r *rig, k *net.TCPConn, s *ustack.TCPConn) {
 	n := fill(s)
-	time.Sleep(250 * time.Millisecond) // a probe or more
-	if probes := r.st.Counters()["TcpExtTCPWinProbe"]; probes == 0 && s.Info().SendWindow == 0 {
-		r.t.Error("the closed window was not probed")
+	for end := time.Now().Add(20 * time.Second); r.st.Counters()["TcpExtTCPWinProbe"] == 0 && s.Info().SendWindow == 0; {
+		if time.Now().After(end) {
+			r.t.Fatal("the closed window was not probed")
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 	r.must(s.CloseWrite())
 	r.drained(k, n)
