@@ -152,6 +152,7 @@ func (b *Bench) setWire(c Config, cpus []int, rec *trial.Trial) error {
 		return nil
 	}
 	s := c.Wire.settings(cpus)
+	s.Merge = [2]bool{wire.Server: c.GRO, wire.Client: true} // as configure has it
 	if err := b.wire.Set(s); err != nil {
 		return err
 	}
@@ -165,7 +166,11 @@ func (b *Bench) setWire(c Config, cpus []int, rec *trial.Trial) error {
 	if s.Shared {
 		bus = "two by two, of " + unit.BitRate(s.BusRate)
 	}
-	for _, k := range [][2]string{{"link-rate", link}, {"interrupt-rate", rate}, {"bus", bus}} {
+	priority := "real-time"
+	if !b.wire.RealTime() {
+		priority = "the scheduler's, with short slices"
+	}
+	for _, k := range [][2]string{{"link-rate", link}, {"interrupt-rate", rate}, {"bus", bus}, {"interrupt-priority", priority}} {
 		rec.Knobs = append(rec.Knobs, trial.Knob{Name: k[0], Target: "wire", Value: k[1], Mechanism: "wire"})
 	}
 	return nil

@@ -24,7 +24,9 @@ func hardwareMain() int {
 		return fail(hardwareRole, err)
 	}
 	runtime.LockOSThread()
-	preferMe()
+	if prefer(hardwarePriority) {
+		m.head.realTime.Store(1)
+	}
 	h := newHardware(m)
 	m.head.hardware.Store(1)
 	for {

@@ -94,8 +94,9 @@ func (i *Interrupts) Routed(nic string) (host.CPUList, error) {
 }
 
 // Counters are the counts of the NICs since the rig began, by names such as "srv0.interrupts":
-// interrupts raised; frames that arrived in the ring's NIC, ring_frames of them handed to the
-// kernel and ring_dropped for lack of room in the ring; interrupts_cpu0 and ring_frames_cpu0 of each CPU.
+// interrupts raised; wire_frames that came over the cable, ring_frames of them handed to the
+// kernel, as ring_packets where segments were joined, and ring_dropped for lack of room in the ring;
+// interrupts_cpu0 and ring_frames_cpu0 of each CPU.
 func (i *Interrupts) Counters() map[string]uint64 {
 	out := map[string]uint64{}
 	for n, nic := range i.ref.NICs {
@@ -110,6 +111,7 @@ func (i *Interrupts) Counters() map[string]uint64 {
 			out[nic+".interrupts_cpu"+cpu] = s.interrupts.Load()
 			out[nic+".ring_frames_cpu"+cpu] = s.frames.Load()
 			out[nic+".ring_frames"] += s.frames.Load()
+			out[nic+".ring_packets"] += s.packets.Load()
 			out[nic+".ring_refused"] += s.refused.Load()
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -40,10 +41,11 @@ type irqThread struct {
 	side       Side
 	index      int // of its CPU
 	generation uint32
+	joint      joint
 }
 
 func (t *irqThread) run() error {
-	preferMe()
+	prefer(irqPriority)
 	cpu := int(t.memory.head.ids[t.index])
 	if err := sysx.SetAffinity(0, []int{cpu}); err != nil {
 		return err
@@ -84,20 +86,44 @@ func (t *irqThread) interrupts(nics uint64, cpu int) {
 // interrupt enabled.
 func (t *irqThread) poll(nic int, c *served) bool {
 	r := &t.memory.rings[t.side][nic]
+	merge := t.memory.head.merge[t.side].Load() == 1
 	c.polls.Store(c.polls.Load() + 1)
-	for range weight {
-		frame := r.peek()
+	place := r.first()
+	for done := uint64(0); done < weight; {
+		frame, next := r.at(place)
 		if frame == nil {
+			r.free(next)
 			busy := &t.memory.ports[t.side][nic].busy
 			busy.Store(0)
 			// A frame that came before the store has raised no interrupt.
 			return r.empty() || !busy.CompareAndSwap(0, 1)
 		}
-		if _, errno := sysx.Raw(unix.SYS_WRITE, uintptr(tapFD+nic), pointer(frame), uintptr(len(frame)), 0, 0, 0); errno != 0 {
-			c.refused.Store(c.refused.Load() + 1)
+		frames := uint64(1)
+		if merge && t.joint.begin(frame) {
+			for !t.joint.full() {
+				more, after := r.at(next)
+				if more == nil || !t.joint.add(more) {
+					break
+				}
+				next = after
+				frames++
+			}
 		}
-		c.frames.Store(c.frames.Load() + 1)
-		r.pop(frame)
+		var errno unix.Errno
+		if frames == 1 {
+			_, errno = sysx.Raw(unix.SYS_WRITE, uintptr(tapFD+nic), pointer(frame), uintptr(len(frame)), 0, 0, 0)
+		} else {
+			pieces := t.joint.pieces()
+			_, errno = sysx.Raw(unix.SYS_WRITEV, uintptr(tapFD+nic), uintptr(unsafe.Pointer(unsafe.SliceData(pieces))), uintptr(len(pieces)), 0, 0, 0)
+		}
+		if errno != 0 {
+			c.refused.Store(c.refused.Load() + frames)
+		}
+		c.frames.Store(c.frames.Load() + frames)
+		c.packets.Store(c.packets.Load() + 1)
+		done += frames
+		place = next
+		r.free(place)
 	}
 	return false
 }

@@ -90,6 +90,10 @@ func (m *memory) set(s Settings) error {
 		h.gap.Store(1e9 / uint64(s.InterruptRate))
 	}
 	for side := range m.ports {
+		h.merge[side].Store(0)
+		if s.Merge[side] {
+			h.merge[side].Store(1)
+		}
 		for i := range m.ports[side] {
 			if err := m.store(&m.ports[side][i].route, s.CPUs); err != nil {
 				return err

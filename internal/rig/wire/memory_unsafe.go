@@ -29,9 +29,11 @@ type header struct {
 	magic, links, cpus uint32
 	generation         atomic.Uint32 // of the settings: odd while they change
 	hardware           atomic.Uint32 // 1: stands ready
+	realTime           atomic.Uint32 // 1: it and the interrupts are real-time threads
 	shared             atomic.Uint32
 	linkRate, busRate  atomic.Uint64 // bits per second
 	gap                atomic.Uint64 // nanoseconds between interrupts
+	merge              [2]atomic.Uint32
 	free               [maxCPUs / 64]atomic.Uint64
 	ids                [maxCPUs]uint32 // of the CPUs
 	_                  [64]byte
@@ -68,8 +70,8 @@ type hardwareCounts struct {
 
 // served is what the thread of one CPU did for one NIC.
 type served struct {
-	interrupts, polls, frames, refused atomic.Uint64
-	_                                  [128 - 4*8]byte
+	interrupts, polls, frames, packets, refused atomic.Uint64
+	_                                           [128 - 5*8]byte
 }
 
 // Ring geometry: a slot holds a frame of Ethernet's usual size; longer ones take several, as in a

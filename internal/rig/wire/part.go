@@ -25,19 +25,31 @@ func begin() (*memory, error) {
 	return m, nil
 }
 
+// Priorities of the real-time threads: hardware runs beside the CPUs, an interrupt over whatever runs.
+const (
+	irqPriority      = 1
+	hardwarePriority = 2
+)
+
 // shortSlice is how long the scheduler lets a thread of the rig run before others: the least
 // there is. Of threads that wake, those with a shorter slice come first (EEVDF, Linux 6.12; older
-// kernels ignore it): an interrupt must not wait for the process that it interrupts.
+// kernels ignore it).
 const shortSlice = 100_000 // ns
 
-func preferMe() {
-	attr := unix.SchedAttr{Policy: unix.SCHED_NORMAL, Runtime: shortSlice}
-	attr.Size = unix.SizeofSchedAttr
-	if prio, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil {
-		attr.Nice = int32(20 - prio)
-	}
-	_ = unix.SchedSetAttr(0, &attr, 0) // without it interrupts are late, which the counts show
+// prefer puts the calling thread before others: as a real-time thread where that is allowed, as
+// root's is, else with a short slice. It reports whether it is the first.
+func prefer(priority uint32) (realTime bool) {
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+	rt := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: priority, Flags: unix.SCHED_FLAG_RESET_ON_FORK}
+	if unix.SchedSetAttr(0, &rt, 0) == nil {
+		return true
+	}
+	fair := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Runtime: shortSlice}
+	if prio, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil {
+		fair.Nice = int32(20 - prio)
+	}
+	_ = unix.SchedSetAttr(0, &fair, 0) // without it interrupts come later, which the counts show
+	return false
 }
 
 // processState is the letter of a process in /proc/PID/stat, 0 if it is gone.

@@ -49,21 +49,22 @@ func (r *ring) put(frame []byte) bool {
 	return true
 }
 
-// peek is the frame that came first, nil if there is none. It is valid until pop.
-func (r *ring) peek() []byte {
-	for {
-		tail := r.tail.Load()
-		if tail == r.head.Load() {
-			return nil
-		}
-		s := r.slot(tail)
+// first is where the reader stands.
+func (r *ring) first() uint64 { return r.tail.Load() }
+
+// at is the frame at a place between [ring.first] and the writer's, and the place after it; nil
+// if the writer has come no further. It is valid until the place after it is freed.
+func (r *ring) at(place uint64) (frame []byte, next uint64) {
+	for place != r.head.Load() {
+		s := r.slot(place)
 		n := binary.LittleEndian.Uint32(s)
 		if n != skipped {
-			return s[lengthBytes:][:n]
+			return s[lengthBytes:][:n], place + slotsOf(int(n))
 		}
-		r.tail.Store(tail + ringSlots - tail%ringSlots)
+		place += ringSlots - place%ringSlots
 	}
+	return nil, place
 }
 
-// pop frees the slots of the frame that peek gave.
-func (r *ring) pop(frame []byte) { r.tail.Store(r.tail.Load() + slotsOf(len(frame))) }
+// free gives the writer what is before a place.
+func (r *ring) free(place uint64) { r.tail.Store(place) }

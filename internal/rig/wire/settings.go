@@ -13,6 +13,7 @@ type Settings struct {
 	InterruptRate int     // interrupts a second of each NIC at most; 0: no throttling
 	BusRate       float64 // bits per second of frames, both ways together, over each of the server's shared buses
 	Shared        bool    // NICs of the server share buses two by two: 0 and 1, 2 and 3, ...
+	Merge         [2]bool // by side: the NICs join TCP segments of an interrupt, as GRO does
 	CPUs          []int   // to which an interrupt may go that is not routed
 }
 

@@ -146,6 +146,10 @@ func (r *Rig) ready() error {
 // Hardware is the process that stands in for the NICs' and the cables' hardware.
 func (r *Rig) Hardware() int { return r.parts[0].Process.Pid }
 
+// RealTime reports whether the rig's threads run before all others of their CPUs, as hardware and
+// interrupts do, which takes CAP_SYS_NICE. Else they run as soon as the scheduler lets them.
+func (r *Rig) RealTime() bool { return r.memory.head.realTime.Load() == 1 }
+
 // Interrupts is how an agent of a side reaches its NICs' interrupts.
 func (r *Rig) Interrupts(s Side) Ref {
 	ref := Ref{PID: r.parts[1+s].Process.Pid, Side: s}
