@@ -11,13 +11,16 @@ import (
 	"github.com/stackmeter/stackmeter/internal/experiment"
 	"github.com/stackmeter/stackmeter/internal/load"
 	"github.com/stackmeter/stackmeter/internal/load/engines"
+	"github.com/stackmeter/stackmeter/internal/rig/wire"
 	"github.com/stackmeter/stackmeter/internal/selfexec"
 	"github.com/stackmeter/stackmeter/internal/sysx"
 	"github.com/stackmeter/stackmeter/internal/trial"
 )
 
 func TestMain(m *testing.M) {
-	selfexec.Dispatch(map[string]func() int{load.WorkerRole: engines.Worker, agent.Role: agent.Main})
+	roles := wire.Roles()
+	roles[load.WorkerRole], roles[agent.Role] = engines.Worker, agent.Main
+	selfexec.Dispatch(roles)
 	os.Exit(m.Run())
 }
 
