@@ -133,7 +133,7 @@ func unseenWork(nics int, p agent.Placed) []trial.Warning {
 func dropWarnings(counters map[string]uint64) []trial.Warning {
 	var lost []string
 	for _, name := range slices.Sorted(maps.Keys(counters)) {
-		if n := counters[name]; n > 0 && (strings.HasSuffix(name, ".softnet.dropped") || strings.HasSuffix(name, ".rx_dropped")) {
+		if n := counters[name]; n > 0 && (strings.HasSuffix(name, ".softnet.dropped") || strings.HasSuffix(name, ".rx_dropped") || strings.HasSuffix(name, ".ring_dropped")) {
 			lost = append(lost, fmt.Sprintf("%s %d", name, n))
 		}
 	}

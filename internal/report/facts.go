@@ -22,6 +22,7 @@ func studyFacts(d *result.Dir) []fact {
 	fs := []fact{
 		{"plan", m.Plan.Name},
 		{"rig", m.Rig},
+		{"stand-ins", standIns[m.Rig]},
 		{"started", m.Started.UTC().Format("2006-01-02 15:04:05 MST")},
 		{"kernel", m.Versions.Kernel},
 		{"stackmeter", m.Versions.Stackmeter + ", " + m.Versions.Go},

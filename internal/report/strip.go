@@ -40,6 +40,7 @@ var groupOrder = []struct{ Name, Label string }{
 	{"stranger", "strangers"},
 	{"idle-busy", "idle task, not halted"},
 	{"idle", "halted"},
+	{"wire", "stands in for the NICs' hardware"},
 }
 
 func groupClass(name string) string {

@@ -83,6 +83,7 @@ type CPU struct {
 	PerCPU            []CPUTime `json:"per_cpu"`
 	// Groups attributes task, softirq and irq time (seconds) to who ran:
 	// "server", "client", "tool" (stackmeter itself beside its workers),
+	// "wire" (what stands in for the hardware of the rig wire's NICs),
 	// "kernel" (kernel threads that are no NAPI thread of the rig), "stranger"
 	// (every other process), "idle-softirq" (softirq and irq over the idle task),
 	// "idle-busy" (idle task, not halted).
