@@ -111,6 +111,12 @@ func (s *session) place(ctx context.Context, p Place) (Placed, error) {
 			}
 		}
 	}
+	if len(s.irqs) > 0 {
+		var err error
+		if s.taken, err = s.root.InterruptTotals(); err != nil {
+			return out, err
+		}
+	}
 	if err := s.placeFlows(p, moved); err != nil {
 		return out, err
 	}

@@ -38,6 +38,7 @@ type session struct {
 	probe   *cpu.Probe
 	lost    []Limit
 	irqs    map[int]host.CPUList // interrupts that place pinned
+	taken   map[int]uint64       // how often each had come by then
 	// flowCPUs are the CPUs of the flows that may not move, by index of the spec.
 	flowCPUs map[int]host.CPUList
 	settings

@@ -15,7 +15,7 @@ import (
 )
 
 // builtIn are the rigs that stackmeter makes itself, the default first.
-var builtIn = []string{experiment.KindVeth, experiment.KindWire}
+var builtIn = []string{experiment.KindVeth, experiment.KindWire, experiment.KindVM}
 
 // hostFlags say where trials run: nothing or a name for a built-in rig, NICs and a peer
 // for real hosts.
@@ -79,7 +79,7 @@ func (h *hostFlags) check() error {
 func (h *hostFlags) bench(ctx context.Context, p *experiment.Plan) (*experiment.Bench, error) {
 	if !h.real() {
 		make := map[string]func(context.Context, *experiment.Plan) (*experiment.Bench, error){
-			experiment.KindVeth: experiment.VethBench, experiment.KindWire: experiment.WireBench,
+			experiment.KindVeth: experiment.VethBench, experiment.KindWire: experiment.WireBench, experiment.KindVM: experiment.VMBench,
 		}
 		b, err := make[h.kind()](ctx, p)
 		if errors.Is(err, fs.ErrPermission) {

@@ -20,6 +20,7 @@ import (
 	"github.com/stackmeter/stackmeter/internal/knob"
 	"github.com/stackmeter/stackmeter/internal/result"
 	"github.com/stackmeter/stackmeter/internal/rig"
+	"github.com/stackmeter/stackmeter/internal/rig/vm"
 	"github.com/stackmeter/stackmeter/internal/study"
 	"github.com/stackmeter/stackmeter/internal/trial"
 	"github.com/stackmeter/stackmeter/internal/tui"
@@ -37,6 +38,7 @@ type studyFlags struct {
 	out, resume               string
 	seed                      uint64
 	hosts                     hostFlags
+	guest                     guestFlags
 }
 
 func newStudy() *cobra.Command {
@@ -83,6 +85,7 @@ namespace; what that loses is said before the first trial and in the report.`,
 	fl.Uint64Var(&f.seed, "seed", 0, "seed of the randomised order (default: drawn, and recorded)")
 	fl.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
 	f.hosts.register(fl)
+	f.guest.register(fl)
 	jsonFlag(c, &f.json)
 	return c
 }
@@ -104,7 +107,7 @@ func runStudy(c *cobra.Command, args []string, f *studyFlags) error {
 			return usage(err)
 		}
 	}
-	cpus, err := usableCPUs()
+	cpus, err := f.cpusOfStudy()
 	if err != nil {
 		return err
 	}
@@ -122,6 +125,12 @@ func runStudy(c *cobra.Command, args []string, f *studyFlags) error {
 	}
 	if f.dryRun {
 		return s.dryRun(out)
+	}
+	if f.wantsGuest() {
+		if f.resume != "" {
+			return usage(errors.Join(errors.New("--resume: the guest of a study is gone with it: begin a new one"), s.closeWriter()))
+		}
+		return s.inGuest(c, args)
 	}
 	if !f.hosts.real() && rig.Rootless() {
 		if err := s.closeWriter(); err != nil { // it is locked: the program in the namespace opens it again
@@ -226,7 +235,7 @@ func (s *studyRun) create(kind string, warnings []trial.Warning) error {
 	m := result.Manifest{
 		Plan: result.Plan{Name: s.plan.Name, Resolved: resolved}, Seed: s.seed,
 		Versions:    result.Versions{Stackmeter: version(), Go: runtime.Version(), Kernel: kernel},
-		CommandLine: os.Args, Started: time.Now(), Rig: kind,
+		CommandLine: os.Args, Started: time.Now(), Rig: kind, Accelerator: string(vm.InsideAccel()),
 		PlannedTrials: len(experiment.Schedule(s.plan, s.seed)), Warnings: warnings,
 	}
 	s.writer, err = result.Create(dir, m)
@@ -319,7 +328,7 @@ func (s *studyRun) closeWriter() error {
 }
 
 func (s *studyRun) measure(ctx context.Context, bench *experiment.Bench) error {
-	warnings := bench.Fit(s.plan)
+	warnings := append(guestWarnings(), bench.Fit(s.plan)...)
 	for _, n := range s.notes {
 		warnings = append(warnings, trial.Warning{Code: "left-out", Text: n})
 	}

@@ -27,6 +27,7 @@ const stopGrace = 2 * time.Second
 const (
 	KindVeth  = "veth"  // both hosts are namespaces of this machine
 	KindWire  = "wire"  // the same, with NICs in software between them
+	KindVM    = "vm"    // a guest's own network and a namespace of it, with the guest's PCI NICs
 	KindHosts = "hosts" // real hosts
 )
 
@@ -63,7 +64,7 @@ func (b *Bench) Close() error {
 }
 
 // OneMachine reports whether both ends share their CPUs.
-func (b *Bench) OneMachine() bool { return b.Kind == KindVeth || b.Kind == KindWire }
+func (b *Bench) OneMachine() bool { return b.Kind != KindHosts }
 
 // Trial runs one trial. The record is filled as far as the trial came; the
 // error, where not nil, also stands in it.
@@ -192,7 +193,7 @@ func (b *Bench) cpus(c Config) ([]int, error) {
 
 // hasNAPI reports whether a server's NIC receives by NAPI, whose work may be moved to
 // threads: veth does so with GRO alone. A NIC of the rig wire has threads of its own.
-func hasNAPI(b *Bench, c Config) bool { return b.wire == nil && (c.GRO || !b.OneMachine()) }
+func hasNAPI(b *Bench, c Config) bool { return b.wire == nil && (c.GRO || b.Kind != KindVeth) }
 
 func (b *Bench) configure(ctx context.Context, c Config, cpus []int, rec *trial.Trial) (agent.Configured, error) {
 	server, client := agent.Configure{CPUs: cpus, Wire: b.reference(wire.Server)}, agent.Configure{Wire: b.reference(wire.Client)}

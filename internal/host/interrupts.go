@@ -92,6 +92,21 @@ func (r Root) Interrupts() ([]Interrupt, error) {
 	return ParseInterrupts(f)
 }
 
+// InterruptTotals counts how often each interrupt has come on the CPUs that are online.
+func (r Root) InterruptTotals() (map[int]uint64, error) {
+	all, err := r.Interrupts()
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[int]uint64, len(all))
+	for _, i := range all {
+		for _, n := range i.Counts {
+			out[i.IRQ] += n
+		}
+	}
+	return out, nil
+}
+
 // IRQAffinity returns the CPUs an interrupt may go to and those it does go to
 // (/proc/irq/N/smp_affinity_list and effective_affinity_list). The second follows the first
 // only at the next interrupt on most controllers, and is nil on kernels without it.

@@ -163,7 +163,8 @@ func openIRQ(r host.Root, key string) (Knob, error) {
 }
 
 // Effective checks, once traffic flows, that an interrupt goes to CPUs of want
-// only. It is nil on kernels that don't tell.
+// only. It is nil on kernels that don't tell. An interrupt that has not come since it was steered
+// may still tell the CPU of before: most controllers move it when it comes.
 func Effective(root host.Root, irq int, want host.CPUList) error {
 	_, effective, err := root.IRQAffinity(irq)
 	if err != nil {

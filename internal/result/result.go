@@ -39,8 +39,11 @@ type Manifest struct {
 	Versions      Versions  `json:"versions"`
 	CommandLine   []string  `json:"command_line"`
 	Started       time.Time `json:"started"`
-	Rig           string    `json:"rig"`            // "veth", "hosts", ...
-	PlannedTrials int       `json:"planned_trials"` // without repetitions of contaminated ones
+	Rig           string    `json:"rig"` // "veth", "wire", "vm" or "hosts"
+	// Accelerator is what ran the guest's instructions on the rig "vm": "kvm", or "tcg", whose
+	// figures are functional only.
+	Accelerator   string `json:"accelerator,omitempty"`
+	PlannedTrials int    `json:"planned_trials"` // without repetitions of contaminated ones
 	// PaperReference names the figures and tables of the paper that the plan
 	// repeats, as "Table 1".
 	PaperReference []string `json:"paper_reference,omitempty"`

@@ -14,6 +14,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // MaxNICs is how many NICs a rig can have: one /24 of 198.18.0.0/16 each.
@@ -122,7 +123,7 @@ func open(pid int) (*namespace, error) {
 	if err != nil {
 		return nil, fmt.Errorf("network namespace of process %d: %w", pid, err)
 	}
-	h, err := netlink.NewHandleAt(ns)
+	h, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
 	if err != nil {
 		ns.Close()
 		return nil, fmt.Errorf("netlink in the namespace of process %d: %w", pid, err)
@@ -152,7 +153,7 @@ func (n *namespace) address(nic NIC) error {
 		return fmt.Errorf("find %s: %w", nic.Name, err)
 	}
 	addr := &netlink.Addr{IPNet: &net.IPNet{IP: nic.Addr.AsSlice(), Mask: net.CIDRMask(24, 32)}}
-	if err := n.AddrAdd(link, addr); err != nil {
+	if err := n.AddrReplace(link, addr); err != nil {
 		return fmt.Errorf("give %s the address %v: %w", nic.Name, nic.Addr, err)
 	}
 	return n.up(nic.Name)

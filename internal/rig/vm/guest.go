@@ -20,8 +20,12 @@ import (
 // GuestRole is the role of a guest's init, given on the kernel's command line.
 const GuestRole = "vm-guest"
 
-// Inside is the environment variable that is set in a guest.
+// Inside is the environment variable that is set in a guest, to its accelerator.
 const Inside = "STACKMETER_IN_GUEST"
+
+// InsideAccel is the accelerator of the guest that this process runs in, "" where it runs in none
+// that this package made.
+func InsideAccel() Accel { return Accel(os.Getenv(Inside)) }
 
 // Guest is the main function of GuestRole. As the first process it must not return: it powers
 // the guest off.
@@ -70,7 +74,7 @@ func initialise() error {
 			return fmt.Errorf("mount %s: %w", m.dir, err)
 		}
 	}
-	for name, value := range map[string]string{"PATH": "/bin:/sbin", "HOME": "/root", "TMPDIR": "/tmp", Inside: "1"} {
+	for name, value := range map[string]string{"PATH": "/bin:/sbin", "HOME": "/root", "TMPDIR": "/tmp"} {
 		if err := os.Setenv(name, value); err != nil {
 			return err
 		}

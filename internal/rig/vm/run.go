@@ -202,7 +202,7 @@ func (g *guest) talk(ctx context.Context, port *os.File, begun time.Time, out *O
 	if err := port.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
-	o := order{Args: g.command.Args, Env: g.command.Env, Files: g.command.Files, NICs: map[string]string{}}
+	o := order{Args: g.command.Args, Env: append([]string{Inside + "=" + string(out.Accel)}, g.command.Env...), Files: g.command.Files, NICs: map[string]string{}}
 	for i, n := range g.config.NICs {
 		o.NICs[hardware(i)] = n.Name
 	}
