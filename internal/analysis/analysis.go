@@ -84,6 +84,8 @@ type Experiment struct {
 	// CPUs and NICs scale over the factor of that name (Figures 1 and 2; 7).
 	CPUs []*Scaling `json:"cpu_scaling,omitempty"`
 	NICs []*Scaling `json:"nic_scaling,omitempty"`
+	// Pairs are the pairs of CPUs of a NIC's receive work and process (Figure 8).
+	Pairs []*Pairs `json:"cpu_pairs,omitempty"`
 	// Effects are of designs of two levels whose plan asks for them.
 	Effects *Effects `json:"effects,omitempty"`
 	// Contrasts compare with the plan's baseline in experiments that are none of

@@ -90,6 +90,9 @@ func (a *analyzer) experiment(name string, trials []*trial.Trial) {
 	case len(baseline) > 0:
 		e.Contrasts = a.contrasts(e, baseline)
 	}
+	if varies(irqCPU) && varies(processCPU) {
+		e.Pairs = a.pairs(e)
+	}
 	if varies("cpus") {
 		e.CPUs = a.scaling(e, "cpus")
 	}

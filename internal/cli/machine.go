@@ -15,10 +15,41 @@ import (
 	"github.com/stackmeter/stackmeter/internal/host"
 	"github.com/stackmeter/stackmeter/internal/rig"
 	"github.com/stackmeter/stackmeter/internal/sysx"
+	"github.com/stackmeter/stackmeter/internal/topo"
 )
 
 // usableCPUs are the CPUs that are online and allowed to this process.
 func usableCPUs() ([]int, error) { return sysx.Affinity(0) }
+
+// clusters parts CPUs by the last cache that they share; nil where the machine does not tell.
+func clusters(cpus []int) (out [][]int) {
+	m, err := topo.Live()
+	if err != nil {
+		return nil
+	}
+	last := 0
+	for _, c := range m.Caches {
+		last = max(last, c.Level)
+	}
+	left := slices.Clone(cpus)
+	for _, c := range m.Caches {
+		var in []int
+		left = slices.DeleteFunc(left, func(cpu int) bool {
+			shares := c.Level == last && c.CPUs.Has(cpu)
+			if shares {
+				in = append(in, cpu)
+			}
+			return shares
+		})
+		if in != nil {
+			out = append(out, in)
+		}
+	}
+	if len(left) > 0 {
+		out = append(out, left)
+	}
+	return out
+}
 
 // checkCPU refuses a CPU that is offline or not allowed; -1 stands for none.
 func checkCPU(flag string, cpu int) error {

@@ -108,10 +108,10 @@ func (s *studyRun) knobs() []string {
 			if c.CPUs != 0 && c.CPUs < len(s.cpus) {
 				seen["CPUs online (machine-wide; as root): "+fmt.Sprint(c.CPUs)+" of "+fmt.Sprint(len(s.cpus))] = true
 			}
-			if c.Affinity.PinsIRQ() {
+			if c.PinsIRQ() {
 				seen["CPU of the receive work (IRQ affinity) of "+own] = true
 			}
-			if c.Affinity.PinsProcess() || c.Unpinned == experiment.Scatter {
+			if c.PinsProcess() || c.Unpinned == experiment.Scatter {
 				seen["CPU affinity of the load's own processes"] = true
 			}
 		}

@@ -184,7 +184,7 @@ func (s *studyRun) planFromArgs(args []string) error {
 	if err != nil {
 		return err
 	}
-	s.plan, s.notes, err = study.Load(name, study.Machine{CPUs: len(s.cpus), NICs: len(s.flags.hosts.nics)}, o)
+	s.plan, s.notes, err = study.Load(name, study.Machine{CPUs: len(s.cpus), NICs: len(s.flags.hosts.nics), Clusters: clusters(s.cpus)}, o)
 	s.seed = s.flags.seed
 	if s.seed == 0 {
 		s.seed = rand.Uint64()

@@ -183,12 +183,12 @@ func (b *Bench) run(ctx context.Context, c Config, t Timing, rec *trial.Trial) (
 func (b *Bench) cpus(c Config) ([]int, error) {
 	all := b.ServerHello.CPUs
 	if c.CPUs == 0 {
-		return all, nil
+		return all, c.inUse(all)
 	}
 	if c.CPUs > len(all) {
 		return nil, fmt.Errorf("cpus: %d, the server has %d to use", c.CPUs, len(all))
 	}
-	return all[:c.CPUs], nil
+	return all[:c.CPUs], c.inUse(all[:c.CPUs])
 }
 
 // hasNAPI reports whether a server's NIC receives by NAPI, whose work may be moved to
@@ -265,6 +265,9 @@ func (b *Bench) specs(c Config, t Timing, cpus []int) (server, client load.Spec)
 
 // irqCPU is the CPU of NIC nic's receive work, -1 where it is not pinned.
 func irqCPU(c Config, nic int, cpus []int) int {
+	if cpu, ok := c.IRQCPU.of(c, nic, cpus); ok {
+		return cpu
+	}
 	if !c.Affinity.PinsIRQ() {
 		return -1
 	}
@@ -274,8 +277,11 @@ func irqCPU(c Config, nic int, cpus []int) int {
 // processCPU is the CPU of the server process of NIC nic, -1 where it is not
 // pinned.
 func processCPU(c Config, nic int, cpus []int) int {
+	if cpu, ok := c.ProcessCPU.of(c, nic, cpus); ok {
+		return cpu
+	}
 	switch {
-	case !c.Affinity.PinsProcess():
+	case !c.PinsProcess():
 		return -1
 	case c.Affinity == AffinityOpposite:
 		return cpus[(nic+1)%len(cpus)]
@@ -320,7 +326,7 @@ func (b *Bench) place(ctx context.Context, c Config, cpus, confine []int) (place
 		}
 	}
 	if c.Unpinned == Scatter && len(cpus) > 1 {
-		server.Scatter = &agent.Scatter{CPUs: cpus, Period: scatterPeriod, Flows: !c.Affinity.PinsProcess(), NICs: serverNICs}
+		server.Scatter = &agent.Scatter{CPUs: cpus, Period: scatterPeriod, Flows: !c.PinsProcess(), NICs: serverNICs}
 		if c.Client == ClientUnpinned {
 			client.Scatter = &agent.Scatter{CPUs: cpus, Period: scatterPeriod, Flows: true, NICs: clientNICs}
 		}

@@ -125,8 +125,11 @@ func (b *Bench) unfit(c Config, lost map[string]agent.Limit) string {
 	if c.NICs > len(b.Links) {
 		return fmt.Sprintf("it needs %d NICs, %d were given", c.NICs, len(b.Links))
 	}
-	if l, ok := lost["irq-affinity"]; ok && (c.Affinity.PinsIRQ() || c.Client == ClientSame || c.Client == ClientOpposite) {
+	if l, ok := lost["irq-affinity"]; ok && (c.PinsIRQ() || c.Client == ClientSame || c.Client == ClientOpposite) {
 		return l.Why
+	}
+	if _, err := b.cpus(c); err != nil {
+		return err.Error()
 	}
 	if c.Engine == load.Ustack && !b.OneMachine() {
 		return "the engine ustack takes an address of its own on the NIC, which this study chooses on its own rig alone: use `stackmeter run --engine ustack --stack-address`"

@@ -79,6 +79,8 @@ type Config struct {
 	Affinity     Affinity
 	Unpinned     Unpinned
 	Client       Client
+	IRQCPU       Chosen // of the last NIC
+	ProcessCPU   Chosen
 	FlowsPerNIC  int
 	Model        load.Model
 	SocketBuffer int // SO_SNDBUF and SO_RCVBUF as asked; 0: the kernel's auto-tuning
@@ -100,6 +102,7 @@ var defaultLevels = Levels{
 	"flows_per_nic": "1", "model": "process", "socket_buffer": "65536", "nodelay": "on", "congestion": "cubic",
 	"gro": "on", "tso": "off", "engine": "kernel", "receive": "message",
 	"link_rate": asFound, "interrupt_rate": asFound, "bus": string(BusAsFound), "bus_rate": asFound,
+	FactorIRQCPU: asFound, FactorProcessCPU: asFound,
 }
 
 // Factor is something that a plan may vary. Set reads a level into a
@@ -139,7 +142,7 @@ func Factors() []Factor {
 			"engine", "kernel (sockets), ustack (the server's end is a stack of our own) or null (no socket: the tool's own ceiling)",
 			word(func(c *Config) *string { return &c.Engine }),
 		},
-	}, wireFactors(), stackFactors())
+	}, pairFactors(), wireFactors(), stackFactors())
 }
 
 // FindFactor returns the factor of that name.

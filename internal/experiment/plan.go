@@ -253,7 +253,10 @@ func (p *Plan) feasible(cell Levels) error {
 	if c.Engine != load.Ustack && (c.StackDevice != "" || len(c.Techniques) > 0) {
 		return fmt.Errorf("engine %q: %s factors are for the engine %q alone", c.Engine, StackPrefix, load.Ustack)
 	}
-	if c.Engine == load.Ustack && c.Unpinned == Scatter && !c.Affinity.PinsProcess() {
+	if err := c.checkPair(); err != nil {
+		return err
+	}
+	if c.Engine == load.Ustack && c.Unpinned == Scatter && !c.PinsProcess() {
 		return fmt.Errorf("unpinned %s moves the server's threads, and flows of the engine %q have none of their own: choose %s, or an affinity that pins the process", Scatter, load.Ustack, AsFound)
 	}
 	return nil

@@ -166,6 +166,20 @@ func TestInBrowser(t *testing.T) {
 	})
 }
 
+// TestPairsInBrowser looks at heat maps of 2 and of 8 CPUs, by two metrics each.
+func TestPairsInBrowser(t *testing.T) {
+	t.Parallel()
+	browser(t)
+	for _, cpus := range []int{2, 8} {
+		trials := synthetic.Pairs(synthetic.Options{Seed: 1}, cpus, false)
+		d := writeTrials(t, "cpu-pairs", synthetic.PairsPlan, trials, len(trials))
+		if err := SaveTopo(d.Path, twoPackages()); err != nil {
+			t.Fatal(err)
+		}
+		inFrames(t, render(t, d), 2, cpus*cpus, len(trials))
+	}
+}
+
 // inFrames holds what a browser shows of a page, narrow and wide, against what must be.
 func inFrames(t *testing.T, page []byte, figures, strips, sparks int) {
 	t.Helper()

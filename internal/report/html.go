@@ -13,6 +13,7 @@ import (
 
 	"github.com/stackmeter/stackmeter/internal/analysis"
 	"github.com/stackmeter/stackmeter/internal/result"
+	"github.com/stackmeter/stackmeter/internal/topo"
 	"github.com/stackmeter/stackmeter/internal/trial"
 	"github.com/stackmeter/stackmeter/internal/unit"
 )
@@ -65,6 +66,7 @@ type section struct {
 	Figures                    []*chart
 	Table1                     []affinityTable
 	Scaling                    []scalingTable
+	HeatMaps                   []*heatMap
 	Effects                    *effectsTable
 	Contrasts                  []contrastTable
 	Cells                      []cellRow
@@ -111,8 +113,12 @@ func HTML(w io.Writer, d *result.Dir) error {
 	if p.Profiles, err = profileSections(d); err != nil {
 		return err
 	}
+	machine, err := topologyOf(d.Path)
+	if err != nil {
+		return err
+	}
 	for _, e := range r.Experiments {
-		p.Sections = append(p.Sections, newSection(r, e))
+		p.Sections = append(p.Sections, newSection(r, e, machine))
 	}
 	for _, role := range roles(d.Hosts) {
 		p.Hosts = append(p.Hosts, hostSection{role, hostFacts(d.Hosts[role])})
@@ -164,7 +170,7 @@ func groupLegend() []key {
 	return out
 }
 
-func newSection(r *analysis.Report, e *analysis.Experiment) section {
+func newSection(r *analysis.Report, e *analysis.Experiment, machine *topo.Machine) section {
 	s := section{ID: "e-" + e.Name, Name: e.Name, Title: cmp.Or(e.Title, e.Name), Constants: constants(e)}
 	add := func(c *chart) {
 		if c != nil {
@@ -191,6 +197,7 @@ func newSection(r *analysis.Report, e *analysis.Experiment) section {
 		add(figure7(e, e.NICs))
 		s.Scaling = append(s.Scaling, newScalingTable(e, e.NICs, analysis.Throughput))
 	}
+	s.HeatMaps = heatMaps(r, e, machine)
 	if e.Effects != nil {
 		add(figureEffects(e, r.Primary))
 		if len(e.Effects.Interactions) > 0 {

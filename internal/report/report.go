@@ -151,6 +151,10 @@ func levelName(factor, level string) string {
 		return "no affinity"
 	case "unpinned":
 		return strings.ReplaceAll(level, "-", " ")
+	case "irq_cpu":
+		return "IRQ CPU " + level
+	case "process_cpu":
+		return "process CPU " + level
 	case "gro", "tso":
 		return strings.ToUpper(factor) + " " + level
 	}

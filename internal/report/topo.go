@@ -71,13 +71,19 @@ func WriteTopo(dir string, m *topo.Machine) (page string, err error) {
 	return Write(d)
 }
 
-// topoSectionOf is the section for the page of a study; empty if there is no topology.
-func topoSectionOf(dir string) (template.HTML, error) {
+// topologyOf is the machine on which a result was measured; nil where it was not kept.
+func topologyOf(dir string) (*topo.Machine, error) {
 	m, err := ReadTopo(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return nil, nil
 	}
-	if err != nil {
+	return m, err
+}
+
+// topoSectionOf is the section for the page of a study; empty if there is no topology.
+func topoSectionOf(dir string) (template.HTML, error) {
+	m, err := topologyOf(dir)
+	if m == nil || err != nil {
 		return "", err
 	}
 	var b bytes.Buffer

@@ -77,7 +77,7 @@ func (r *resolver) experiment(fe fileExperiment) (*experiment.Experiment, error)
 			}
 		}
 		if over := r.overrides.Levels[name]; len(over) > 0 {
-			out = over
+			out = r.every(name, over)
 		} else {
 			out = r.fit(fe.Name, name, out)
 		}
@@ -85,7 +85,7 @@ func (r *resolver) experiment(fe fileExperiment) (*experiment.Experiment, error)
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.overrides.Levels)) {
 		varied := slices.ContainsFunc(e.Factors, func(f experiment.FactorLevels) bool { return f.Name == name })
-		if levels := r.overrides.Levels[name]; !varied && len(levels) > 1 {
+		if levels := r.every(name, r.overrides.Levels[name]); !varied && len(levels) > 1 {
 			e.Factors = append(e.Factors, experiment.FactorLevels{Name: name, Levels: levels})
 		}
 	}
@@ -127,8 +127,8 @@ func (r *resolver) defaults(d experiment.Levels) {
 	}
 }
 
-// expand turns "auto" (cpus: powers of two up to all; nics: the same, to twice the CPUs and at least 4) and
-// "per-cpu" (as many as CPUs) into numbers.
+// expand turns "auto" (cpus: powers of two up to all; nics: the same, to twice the CPUs and at least 4),
+// "per-cpu" (as many as CPUs) and "all" (of CPUs) into numbers.
 func (r *resolver) expand(factor, level string) []string {
 	cpus := r.machine.CPUs
 	switch {
@@ -138,6 +138,8 @@ func (r *resolver) expand(factor, level string) []string {
 		return []string{strconv.Itoa(cpus)}
 	case level == "auto" && factor == "cpus":
 		return doublings(cpus)
+	case level == allCPUs && (factor == experiment.FactorIRQCPU || factor == experiment.FactorProcessCPU):
+		return r.pairCPUs()
 	case level == "auto" && factor == "nics":
 		return doublings(min(max(4, 2*cpus), r.mostNICs()))
 	}

@@ -21,6 +21,9 @@ var plans embed.FS
 type Machine struct {
 	CPUs int // that may be used
 	NICs int // that the user gave; 0: the rig makes as many as are wanted
+	// Clusters are the numbers of these CPUs by the last cache that they share; nil: one of the
+	// numbers from 0.
+	Clusters [][]int
 }
 
 // Names lists the built-in plans, quick first.

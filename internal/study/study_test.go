@@ -20,7 +20,7 @@ func TestBuiltInPlansResolveOnEveryMachine(t *testing.T) {
 			if p.Name != name || p.Title == "" {
 				t.Errorf("%s: name %q, title %q", name, p.Name, p.Title)
 			}
-			if cpus > 1 && len(notes) > 0 {
+			if sampled := name == "cpu-pairs" && cpus > mostPairCPUs; cpus > 1 && (len(notes) > 0) != sampled {
 				t.Errorf("%s on %d CPUs leaves out: %v", name, cpus, notes)
 			}
 		}
@@ -37,6 +37,29 @@ func TestQuickFitsThreeMinutes(t *testing.T) {
 	n := len(experiment.Schedule(p, 1)) * p.MaxAttempts
 	if d := time.Duration(n) * (p.Timing.RampUp + p.Timing.Window + 350*time.Millisecond); d > 3*time.Minute {
 		t.Errorf("%d trials take %v", n, d)
+	}
+}
+
+// TestPairsOfManyCPUs wants CPUs of each cache, in their own numbers, and the note that says so.
+func TestPairsOfManyCPUs(t *testing.T) {
+	for _, tc := range []struct {
+		cpus     int
+		clusters [][]int
+		want     string
+	}{
+		{2, nil, "0 1"},
+		{2, [][]int{{5, 7}}, "5 7"},
+		{12, [][]int{{0, 1, 2, 3, 4, 5}, {6, 7, 8, 9, 10, 11}}, "0 1 2 3 6 7 8 9"},
+		{11, [][]int{{0, 1}, {2, 3, 4, 5, 6, 7, 8, 9, 10}}, "0 1 2 3 4 5 6 7"},
+	} {
+		r := resolver{machine: Machine{CPUs: tc.cpus, Clusters: tc.clusters}}
+		got := r.every("irq_cpu", []string{allCPUs})
+		if strings.Join(got, " ") != tc.want || (tc.cpus > mostPairCPUs) != (len(r.notes) > 0) {
+			t.Errorf("%d CPUs %v: %v, notes %v; want %s", tc.cpus, tc.clusters, got, r.notes, tc.want)
+		}
+	}
+	if _, _, err := Load("cpu-pairs", Machine{CPUs: 2}, Overrides{Levels: map[string][]string{"affinity": {"both"}}}); err == nil || !strings.Contains(err.Error(), "leave one of them out") {
+		t.Errorf("pairs and affinity together: %v", err)
 	}
 }
 
