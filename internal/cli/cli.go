@@ -23,6 +23,7 @@ import (
 	"github.com/stackmeter/stackmeter/internal/agent"
 	"github.com/stackmeter/stackmeter/internal/load"
 	"github.com/stackmeter/stackmeter/internal/load/engines"
+	"github.com/stackmeter/stackmeter/internal/rig/spoil"
 	"github.com/stackmeter/stackmeter/internal/rig/vm"
 	"github.com/stackmeter/stackmeter/internal/rig/wire"
 	"github.com/stackmeter/stackmeter/internal/selfexec"
@@ -39,7 +40,7 @@ const (
 // Roles are the roles in which stackmeter starts itself; a test binary that
 // drives it must dispatch them too.
 func Roles() map[string]func() int {
-	roles := map[string]func() int{load.WorkerRole: engines.Worker, agent.Role: agent.Main}
+	roles := map[string]func() int{load.WorkerRole: engines.Worker, agent.Role: agent.Main, spoil.Role: spoil.Busy}
 	maps.Copy(roles, wire.Roles())
 	maps.Copy(roles, vm.Roles())
 	return roles
@@ -111,7 +112,7 @@ no hardware and touches nothing of the machine's own network.`,
 		PersistentPreRunE: recoverFirst,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(newStudy(), newRun(), newReport(), newExport(), newCPUCheck(), newCopy(), newProfile(), newTopo(), newRestore(), newTune(), newServe(), newStack(), newVM(), newKeys(), newVersion())
+	root.AddCommand(newStudy(), newRun(), newReport(), newExport(), newCPUCheck(), newCopy(), newProfile(), newTopo(), newRestore(), newTune(), newAdvise(), newServe(), newStack(), newVM(), newKeys(), newVersion())
 	return root
 }
 

@@ -70,7 +70,7 @@ func checkPlan(p *experiment.Plan, usable []int) error {
 			if err == nil && c.CPUs > len(usable) {
 				err = fmt.Errorf("cpus: %d, this machine has %d online and allowed to this process (%v)", c.CPUs, len(usable), host.CPUList(usable))
 			}
-			if err == nil {
+			if err == nil && c.Congestion != "" {
 				err = checkCongestion(c.Congestion)
 			}
 			if err != nil {

@@ -191,24 +191,41 @@ func (b *Bench) cpus(c Config) ([]int, error) {
 	return all[:c.CPUs], c.inUse(all[:c.CPUs])
 }
 
-// hasNAPI reports whether a server's NIC receives by NAPI, whose work may be moved to
-// threads: veth does so with GRO alone. A NIC of the rig wire has threads of its own.
-func hasNAPI(b *Bench, c Config) bool { return b.wire == nil && (c.GRO || b.Kind != KindVeth) }
+// threads reports whether the receive work of the server's NICs is to be put into threads where they
+// have no interrupt: veth receives by NAPI with GRO alone, a NIC of the rig wire has threads of its own,
+// and what is as found stays so.
+func threads(b *Bench, c Config) bool {
+	return b.wire == nil && !c.GROAsFound && (c.GRO || b.Kind != KindVeth)
+}
+
+// offload is a feature to be set, none where it is as found.
+func offload(asFound bool, on bool, names ...string) map[string]bool {
+	out := map[string]bool{}
+	for _, n := range names {
+		if !asFound {
+			out[n] = on
+		}
+	}
+	return out
+}
 
 func (b *Bench) configure(ctx context.Context, c Config, cpus []int, rec *trial.Trial) (agent.Configured, error) {
 	server, client := agent.Configure{CPUs: cpus, Wire: b.reference(wire.Server)}, agent.Configure{Wire: b.reference(wire.Client)}
 	for _, l := range b.Links[:c.NICs] {
 		server.NICs = append(server.NICs, agent.NICSettings{
-			Name: l.Server.Name, MTU: c.MTU, Threaded: hasNAPI(b, c), Features: map[string]bool{"gro": c.GRO},
+			Name: l.Server.Name, MTU: c.MTU, Threaded: threads(b, c), Features: offload(c.GROAsFound, c.GRO, "gro"),
 		})
 		if b.OneMachine() {
-			features := map[string]bool{"gro": true, "tso": c.TSO, "gso": c.TSO}
+			features := offload(c.TSOAsFound, c.TSO, "tso", "gso")
+			features["gro"] = true
 			if c.Engine == load.Ustack {
 				features["tx"] = false // a stack that sees frames as on a wire wants their checksums whole
 			}
 			client.NICs = append(client.NICs, agent.NICSettings{Name: l.Client.Name, MTU: c.MTU, Threaded: b.wire == nil, Features: features})
 		}
 	}
+	server.Tune = tunings(c.Tune, server.NICs)
+	client.Tune = tunings(c.clientTune(b), client.NICs)
 	set, err := b.Server.Configure(ctx, server)
 	if err != nil {
 		return set, err

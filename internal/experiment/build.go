@@ -140,6 +140,9 @@ func (b *Bench) unfit(c Config, lost map[string]agent.Limit) string {
 	if c.TSO && b.Kind == KindWire {
 		return "the NICs of the rig wire don't segment: leave tso off, or use --rig veth"
 	}
+	if len(c.ClientTune) > 0 && !b.OneMachine() {
+		return "the peer's settings are the peer's: leave the factors client.* out"
+	}
 	if c.TSO && !b.OneMachine() {
 		return "TSO of the client's NICs is the peer's to set: leave the factor out"
 	}

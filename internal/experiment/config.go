@@ -75,7 +75,7 @@ type Config struct {
 	NICs         int
 	CPUs         int // in use; 0: all
 	MessageBytes int
-	MTU          int
+	MTU          int // 0: as found
 	Affinity     Affinity
 	Unpinned     Unpinned
 	Client       Client
@@ -85,14 +85,19 @@ type Config struct {
 	Model        load.Model
 	SocketBuffer int // SO_SNDBUF and SO_RCVBUF as asked; 0: the kernel's auto-tuning
 	NoDelay      bool
-	Congestion   string
-	GRO          bool // on the server's NICs
-	TSO          bool // TSO and GSO on the client's NICs
-	Engine       string
-	Receive      Receive
-	Wire         WireConfig
-	StackDevice  string            // of engine "ustack"; empty: packet
-	Techniques   map[string]string // of engine "ustack", by name; what is not named is as the stack has it
+	Congestion   string // "": as found
+	GRO          bool   // on the server's NICs
+	GROAsFound   bool   // GRO is not touched, nor are NAPI threads made; GRO says nothing
+	TSO          bool   // TSO and GSO on the client's NICs
+	TSOAsFound   bool   // they are not touched; TSO says nothing
+	// Tune and ClientTune are settings of package tune by name, of all NICs in use of the server and
+	// of the client, and of these hosts. An MTU on a rig that owns both ends is of both.
+	Tune, ClientTune map[string]string
+	Engine           string
+	Receive          Receive
+	Wire             WireConfig
+	StackDevice      string            // of engine "ustack"; empty: packet
+	Techniques       map[string]string // of engine "ustack", by name; what is not named is as the stack has it
 }
 
 // defaultLevels are the paper's workload on today's rig: 64 KiB socket buffers,
@@ -119,7 +124,7 @@ func Factors() []Factor {
 		{"nics", "number of NICs, each with its own server process", count(func(c *Config) *int { return &c.NICs }, 1, rig.MaxNICs)},
 		{"cpus", "number of CPUs in use (1P, 2P, 4P, ...)", count(func(c *Config) *int { return &c.CPUs }, 1, 4096)},
 		{"message_size", "application message in bytes (1024, 8KiB, ...)", size(func(c *Config) *int { return &c.MessageBytes }, 1, load.MaxMessageBytes)},
-		{"mtu", "bytes (576 to 65535)", size(func(c *Config) *int { return &c.MTU }, 576, 65535)},
+		{"mtu", "bytes (576 to 65535), or as-found", found(func(c *Config) { c.MTU = 0 }, size(func(c *Config) *int { return &c.MTU }, 576, 65535))},
 		{"affinity", "none, irq, process, both or opposite", choice(func(c *Config) *Affinity { return &c.Affinity },
 			AffinityNone, AffinityIRQ, AffinityProcess, AffinityBoth, AffinityOpposite)},
 		{"unpinned", "scatter (as kernels of 2002) or as-found", choice(func(c *Config) *Unpinned { return &c.Unpinned }, Scatter, AsFound)},
@@ -131,9 +136,18 @@ func Factors() []Factor {
 		{"model", "process (one per NIC) or thread", choice(func(c *Config) *load.Model { return &c.Model }, load.Process, load.Thread)},
 		{"socket_buffer", "SO_SNDBUF and SO_RCVBUF in bytes, 0 for auto-tuning", size(func(c *Config) *int { return &c.SocketBuffer }, 0, 1<<30)},
 		{"nodelay", "TCP_NODELAY: on or off", toggle(func(c *Config) *bool { return &c.NoDelay })},
-		{"congestion", "congestion control of both ends (cubic, reno, bbr, ...)", word(func(c *Config) *string { return &c.Congestion })},
-		{"gro", "GRO on the server's NICs: on or off", toggle(func(c *Config) *bool { return &c.GRO })},
-		{"tso", "TSO and GSO on the client's NICs: on or off", toggle(func(c *Config) *bool { return &c.TSO })},
+		{
+			"congestion", "congestion control of both ends (cubic, reno, bbr, ...), or as-found",
+			found(func(c *Config) { c.Congestion = "" }, word(func(c *Config) *string { return &c.Congestion })),
+		},
+		{
+			"gro", "GRO on the server's NICs: on, off or as-found",
+			switched(func(c *Config) (*bool, *bool) { return &c.GRO, &c.GROAsFound }),
+		},
+		{
+			"tso", "TSO and GSO on the client's NICs: on, off or as-found",
+			switched(func(c *Config) (*bool, *bool) { return &c.TSO, &c.TSOAsFound }),
+		},
 		{
 			"receive", "message (a receive call waits for a whole message) or any (it returns whatever has arrived, as netperf's)",
 			choice(func(c *Config) *Receive { return &c.Receive }, ReceiveMessage, ReceiveAny),
@@ -145,8 +159,12 @@ func Factors() []Factor {
 	}, pairFactors(), wireFactors(), stackFactors())
 }
 
-// FindFactor returns the factor of that name.
+// FindFactor returns the factor of that name. Beside those of [Factors] every setting of package
+// tune is one: tune.NAME of the server, client.NAME of the client.
 func FindFactor(name string) (Factor, error) {
+	if f, ok, err := tuneFactor(name); ok {
+		return f, err
+	}
 	var known []string
 	for _, f := range Factors() {
 		if f.Name == name {
@@ -206,6 +224,26 @@ func toggle(at func(*Config) *bool) func(*Config, string) (string, error) {
 		}
 		return "", fmt.Errorf("%q: want on or off", level)
 	}
+}
+
+// LevelAsFound leaves a setting as it is found.
+const LevelAsFound = "as-found"
+
+// found adds the level as-found to a factor.
+func found(leave func(*Config), set func(*Config, string) (string, error)) func(*Config, string) (string, error) {
+	return func(c *Config, level string) (string, error) {
+		if level == LevelAsFound {
+			leave(c)
+			return level, nil
+		}
+		return set(c, level)
+	}
+}
+
+// switched is a switch that may be left as found.
+func switched(at func(*Config) (on, asFound *bool)) func(*Config, string) (string, error) {
+	set := toggle(func(c *Config) *bool { on, asFound := at(c); *asFound = false; return on })
+	return found(func(c *Config) { on, asFound := at(c); *on, *asFound = false, true }, set)
 }
 
 func word(at func(*Config) *string) func(*Config, string) (string, error) {

@@ -24,6 +24,7 @@ func fill(rec *trial.Trial, server, client load.Spec, m agent.Measured, sent, re
 			if e.ID == f.ID {
 				f.SendBufferBytes, f.NoDelay = e.Socket.SendBufferBytes, e.Socket.NoDelay
 				f.CongestionControl, f.Retransmits = e.Socket.Congestion, e.Socket.Retransmits
+				f.Sender = sender(e.Socket)
 			}
 		}
 		for _, e := range received {
@@ -42,6 +43,18 @@ func fill(rec *trial.Trial, server, client load.Spec, m agent.Measured, sent, re
 	scale(rec, bytes)
 	rec.Warnings = append(rec.Warnings, flowWarnings(whole(rec.Flows, m.Seconds))...)
 	rec.Warnings = append(rec.Warnings, dropWarnings(rec.Counters)...)
+}
+
+// sender is nil where the kernel did not say how long the sender was busy.
+func sender(s load.SocketInfo) *trial.Sender {
+	if s.BusyMicroseconds == 0 {
+		return nil
+	}
+	busy := float64(s.BusyMicroseconds)
+	return &trial.Sender{
+		BusySeconds: busy / 1e6, ReceiveWindow: float64(s.WindowMicroseconds) / busy, SendBuffer: float64(s.SendBufferMicroseconds) / busy,
+		RTTSeconds: float64(s.RTTMicroseconds) / 1e6, SegmentBytes: int(s.MaxSegmentBytes), CongestionWindow: int(s.CongestionWindow),
+	}
 }
 
 func flow(server, client load.FlowSpec, n load.Count) trial.Flow {

@@ -54,6 +54,7 @@ var rank = map[string]int{
 	"internal/rig/wire":    222,
 	"internal/rig/vm":      222,
 	"internal/tune":        225,
+	"internal/rig/spoil":   226,
 
 	"ustack/internal/wire":       230,
 	"ustack/internal/tcp":        240,
@@ -89,6 +90,7 @@ var rank = map[string]int{
 	"internal/result":    400,
 	"internal/synthetic": 402,
 	"internal/analysis":  405,
+	"internal/advise":    407,
 	"internal/report":    410,
 	"internal/export":    410,
 	// F5 faces

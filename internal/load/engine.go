@@ -129,7 +129,12 @@ type SocketInfo struct {
 	MinRTTMicroseconds uint32 `json:"min_rtt_microseconds,omitempty"`
 	DeliveryRate       uint64 `json:"delivery_rate_bytes_per_second,omitempty"`
 	MaxSegmentBytes    uint32 `json:"max_segment_bytes,omitempty"`
-	Drops              uint64 `json:"drops,omitempty"` // packets, by the socket, its buffer being full; those that UDP_SEGMENT or GRO put together count as one
+	// Of the time from the flow's begin on, how long it had bytes to send (tcpi_busy_time), and how long of it
+	// the receiver's window (tcpi_rwnd_limited) or its own send buffer (tcpi_sndbuf_limited) held it up.
+	BusyMicroseconds       uint64 `json:"busy_microseconds,omitempty"`
+	WindowMicroseconds     uint64 `json:"receive_window_limited_microseconds,omitempty"`
+	SendBufferMicroseconds uint64 `json:"send_buffer_limited_microseconds,omitempty"`
+	Drops                  uint64 `json:"drops,omitempty"` // packets, by the socket, its buffer being full; those that UDP_SEGMENT or GRO put together count as one
 	// DeferredAccept: the server of crr was not woken before the request had come (TCP_DEFER_ACCEPT).
 	DeferredAccept bool `json:"deferred_accept,omitempty"`
 	// ZeroCopySends counts sends that asked for zero copy, ZeroCopyCopied those that were

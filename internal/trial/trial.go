@@ -130,6 +130,20 @@ type Flow struct {
 	ReceiveBufferBytes      int      `json:"receive_buffer_bytes,omitempty"`
 	NoDelay                 bool     `json:"nodelay"`
 	Retransmits             uint64   `json:"retransmits,omitempty"` // segments, whole life of the connection
+	// Sender is the sender's TCP_INFO at the connection's end; nil where it has none.
+	Sender *Sender `json:"sender,omitempty"`
+}
+
+// Sender is what held a connection's sender up, over its whole life (TCP_INFO, include/uapi/linux/tcp.h).
+// Shares are of the time in which it had bytes to send; a sender waits for one thing at a
+// time.
+type Sender struct {
+	BusySeconds      float64 `json:"busy_seconds"`                   // tcpi_busy_time
+	ReceiveWindow    float64 `json:"limited_by_receive_window"`      // share: tcpi_rwnd_limited
+	SendBuffer       float64 `json:"limited_by_send_buffer"`         // share: tcpi_sndbuf_limited
+	RTTSeconds       float64 `json:"smoothed_rtt_seconds,omitempty"` // tcpi_rtt, last
+	SegmentBytes     int     `json:"segment_bytes,omitempty"`        // tcpi_snd_mss, last
+	CongestionWindow int     `json:"congestion_window_segments,omitempty"`
 }
 
 // Knob is a setting as it was in force in the window, read back from the kernel.

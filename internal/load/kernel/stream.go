@@ -191,6 +191,7 @@ func info(fd int) load.SocketInfo {
 		i.CongestionWindow, i.MaxSegmentBytes = ti.Snd_cwnd, ti.Snd_mss
 		i.RTTMicroseconds, i.RTTVarMicroseconds, i.MinRTTMicroseconds = ti.Rtt, ti.Rttvar, ti.Min_rtt
 		i.DeliveryRate = ti.Delivery_rate
+		i.BusyMicroseconds, i.WindowMicroseconds, i.SendBufferMicroseconds = ti.Busy_time, ti.Rwnd_limited, ti.Sndbuf_limited
 	}
 	return i
 }

@@ -1,0 +1,76 @@
+package advise
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stackmeter/stackmeter/internal/trial"
+)
+
+// TestDesign wants designs in which every two columns have each combination of levels equally
+// often, so that no effect is mistaken for another's.
+func TestDesign(t *testing.T) {
+	for n := 1; n <= mostScreened; n++ {
+		rows := design(n)
+		if len(rows) != 12 && len(rows) != 20 && len(rows) != 24 || len(rows[0]) < n {
+			t.Fatalf("%d remedies: %d runs of %d columns", n, len(rows), len(rows[0]))
+		}
+		for a := range rows[0] {
+			for b := range a {
+				var count [4]int
+				for _, row := range rows {
+					i := 0
+					if row[a] {
+						i++
+					}
+					if row[b] {
+						i += 2
+					}
+					count[i]++
+				}
+				for _, c := range count {
+					if c != len(rows)/4 {
+						t.Fatalf("%d remedies, columns %d and %d: %v", n, a, b, count)
+					}
+				}
+			}
+		}
+	}
+	if design(mostScreened+1) != nil {
+		t.Error("a design for more remedies than the largest takes")
+	}
+	if s := smaller(20); s != 19 {
+		t.Errorf("20 remedies shrink to %d, want 19", s)
+	}
+	if s := smaller(11); s != 0 {
+		t.Errorf("11 remedies shrink to %d, want none", s)
+	}
+}
+
+// TestEffects plants two effects into noise and wants these two, and no other, to survive.
+func TestEffects(t *testing.T) {
+	remedies := []Remedy{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}, {Name: "e"}, {Name: "f"}}
+	rng := rand.New(rand.NewPCG(1, 2))
+	var runs []screened
+	for _, row := range design(len(remedies)) {
+		y := 1e10 * math.Exp(0.02*rng.NormFloat64())
+		if row[1] {
+			y *= 1.5
+		}
+		if row[4] {
+			y *= 0.7
+		}
+		runs = append(runs, screened{row, trial.Trial{ThroughputBitsPerSecond: y, ScaledToCPU: y}})
+	}
+	for i, s := range effects(remedies, runs, func(Remedy) bool { return false }) {
+		switch {
+		case (s.Name == "b") != s.Survives:
+			t.Errorf("%+v", s)
+		case s.Name == "b" && (i != 0 || math.Abs(s.Throughput-0.5) > 0.1):
+			t.Errorf("at place %d: %+v", i, s)
+		case s.Name == "e" && math.Abs(s.Throughput+0.3) > 0.1:
+			t.Errorf("%+v", s)
+		}
+	}
+}
