@@ -150,8 +150,8 @@ func TestCountsAddUp(t *testing.T) {
 				kernel = received(t, host, nic)
 				return c[nic+".wire_frames"] == c[nic+".ring_frames"]+c[nic+".ring_dropped"] && kernel == c[nic+".ring_packets"]
 			})
-			if c[nic+".ring_frames"] < 1000 || c[nic+".ring_refused"] != 0 {
-				t.Errorf("%s: %v, want some thousand frames and none refused", nic, c)
+			if c[nic+".ring_frames"] == 0 || c[nic+".ring_refused"] != 0 {
+				t.Errorf("%s: %v, want frames and none refused", nic, c)
 			}
 			var interrupts, frames uint64
 			for _, cpu := range b.cpus {
