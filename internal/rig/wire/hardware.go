@@ -65,6 +65,7 @@ type lane struct {
 type group struct {
 	lanes []*lane
 	bus   bucket
+	first int // lane whose turn it is
 }
 
 func newHardware(m *memory) *hardware {
@@ -132,15 +133,18 @@ func (h *hardware) serve(g *group, now int64) int64 {
 	for _, l := range g.lanes {
 		l.blocked = -1
 	}
-	again := false
+	again, last := false, g.first
 	for turn := 0; ; turn++ {
 		moved := false
-		for _, l := range g.lanes {
-			if l.blocked < 0 {
-				h.move(g, l, now)
-				moved = moved || l.blocked < 0
+		for k, n := g.first, len(g.lanes); k < g.first+n; k++ {
+			if l := g.lanes[k%n]; l.blocked < 0 {
+				if h.move(g, l, now); l.blocked < 0 {
+					moved = true
+					last = k%n + 1
+				}
 			}
 		}
+		g.first = last % len(g.lanes)
 		if !moved {
 			break
 		}
