@@ -174,7 +174,12 @@ func (b *Bench) run(ctx context.Context, c Config, t Timing, rec *trial.Trial) (
 	if !b.OneMachine() { // the host is the server and nothing else
 		m.CPU.ServerUtilization = m.CPU.Utilization
 	}
-	rec.Warnings = append(rec.Warnings, b.warnWire(m.CPU)...)
+	if b.wire != nil {
+		if err := b.wire.Lives(); err != nil {
+			return err
+		}
+		rec.Warnings = append(rec.Warnings, b.warnWire(m.CPU)...)
+	}
 	fill(rec, server, client, m, sent.Ends, received.Ends)
 	return nil
 }

@@ -151,6 +151,9 @@ func (b *Bench) setWire(c Config, cpus []int, rec *trial.Trial) error {
 	if b.wire == nil {
 		return nil
 	}
+	if err := b.wire.Lives(); err != nil {
+		return err
+	}
 	s := c.Wire.settings(cpus)
 	s.Merge = [2]bool{wire.Server: c.GRO, wire.Client: true} // as configure has it
 	if err := b.wire.Set(s); err != nil {
@@ -182,7 +185,7 @@ const groupWire = "wire"
 // warnWire names what of the whole machine's CPU time no NIC would take.
 func (b *Bench) warnWire(cpu trial.CPU) []trial.Warning {
 	total := float64(cpu.Online) * cpu.WindowSeconds
-	if b.wire == nil || total <= 0 {
+	if total <= 0 {
 		return nil
 	}
 	return []trial.Warning{{Code: "hardware-in-software", Text: fmt.Sprintf(

@@ -132,15 +132,23 @@ func (r *Rig) ready() error {
 		if r.memory.ready() {
 			return nil
 		}
-		for _, p := range r.parts {
-			if state := processState(p.Process.Pid); state == 'Z' || state == 0 {
-				return fmt.Errorf("process %d of the rig ended as it began", p.Process.Pid)
-			}
+		if err := r.Lives(); err != nil {
+			return err
 		}
 		if time.Now().After(end) {
 			return fmt.Errorf("the rig's processes were not ready in %v", startTimeout)
 		}
 	}
+}
+
+// Lives returns an error if a process of the rig has ended.
+func (r *Rig) Lives() error {
+	for _, p := range r.parts {
+		if state := processState(p.Process.Pid); state == 'Z' || state == 0 {
+			return fmt.Errorf("%s of the rig, process %d, has ended", p.Args[0], p.Process.Pid)
+		}
+	}
+	return nil
 }
 
 // Hardware is the process that stands in for the NICs' and the cables' hardware.
