@@ -86,6 +86,8 @@ type Experiment struct {
 	NICs []*Scaling `json:"nic_scaling,omitempty"`
 	// Pairs are the pairs of CPUs of a NIC's receive work and process (Figure 8).
 	Pairs []*Pairs `json:"cpu_pairs,omitempty"`
+	// Placement is NICs on a bus each and on one (Tables 11 to 13).
+	Placement []*Placement `json:"placement,omitempty"`
 	// Effects are of designs of two levels whose plan asks for them.
 	Effects *Effects `json:"effects,omitempty"`
 	// Contrasts compare with the plan's baseline in experiments that are none of

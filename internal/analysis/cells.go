@@ -76,7 +76,7 @@ func (a *analyzer) experiment(name string, trials []*trial.Trial) {
 	varies := func(f string) bool {
 		return slices.ContainsFunc(e.Factors, func(x Factor) bool { return x.Name == f && len(x.Levels) > 1 })
 	}
-	if varies("nics") {
+	if varies("nics") || varies(factorBus) {
 		e.Primary = Throughput
 	}
 	a.warnCells(e, plan.Effects)
@@ -87,6 +87,8 @@ func (a *analyzer) experiment(name string, trials []*trial.Trial) {
 		e.Effects = a.effects(e, plan)
 	case varies("affinity"):
 		e.Affinity = a.affinity(e, baseline)
+	case varies(factorBus):
+		e.Placement = a.placement(e)
 	case len(baseline) > 0:
 		e.Contrasts = a.contrasts(e, baseline)
 	}

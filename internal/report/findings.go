@@ -18,6 +18,11 @@ func findings(r *analysis.Report) []string {
 		}
 		out = append(out, scalingFinding(e, e.CPUs, r.Primary, r.Confidence)...)
 		out = append(out, scalingFinding(e, e.NICs, analysis.Throughput, r.Confidence)...)
+		for _, x := range e.Placement {
+			for _, v := range placementVerdicts(x) {
+				out = append(out, e.Name+": "+v)
+			}
+		}
 		for _, x := range e.Pairs {
 			for _, v := range pairsVerdicts(x, r.Primary) {
 				out = append(out, e.Name+": "+v)

@@ -66,6 +66,7 @@ type section struct {
 	Figures                    []*chart
 	Table1                     []affinityTable
 	Scaling                    []scalingTable
+	Placement                  []placementTable
 	HeatMaps                   []*heatMap
 	Effects                    *effectsTable
 	Contrasts                  []contrastTable
@@ -196,6 +197,9 @@ func newSection(r *analysis.Report, e *analysis.Experiment, machine *topo.Machin
 	if len(e.NICs) > 0 {
 		add(figure7(e, e.NICs))
 		s.Scaling = append(s.Scaling, newScalingTable(e, e.NICs, analysis.Throughput))
+	}
+	for _, x := range e.Placement {
+		s.Placement = append(s.Placement, newPlacementTable(e, x))
 	}
 	s.HeatMaps = heatMaps(r, e, machine)
 	if e.Effects != nil {

@@ -85,6 +85,9 @@ func (p *printer) experiment(r *analysis.Report, e *analysis.Experiment) {
 	if len(e.NICs) > 0 {
 		p.scaling(e, e.NICs, []analysis.Metric{analysis.Throughput})
 	}
+	for _, x := range e.Placement {
+		p.placement(e, x)
+	}
 	for _, x := range e.Pairs {
 		p.pairs(r, e, x)
 	}
