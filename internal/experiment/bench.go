@@ -46,6 +46,7 @@ type Bench struct {
 	Loaded    func(ctx context.Context, agents []int) error
 	LoadedFor time.Duration
 	wire      *wire.Rig // of [KindWire]
+	buses     []string  // of Links, where they are PCI devices that were given; see [topo.Machine.Bus]
 }
 
 // Close ends both agents, which put their hosts back. The error says what they
@@ -78,9 +79,12 @@ func (b *Bench) Trial(ctx context.Context, c Config, t Timing) (trial.Trial, err
 }
 
 func (b *Bench) run(ctx context.Context, c Config, t Timing, rec *trial.Trial) (err error) {
-	if c.NICs > len(b.Links) {
-		return fmt.Errorf("nics: %d, the rig has %d", c.NICs, len(b.Links))
+	links, err := b.links(c)
+	if err != nil {
+		return fmt.Errorf("nics: %w", err)
 	}
+	b.recordBuses(links, rec)
+	b = b.on(links)
 	cpus, err := b.cpus(c)
 	if err != nil {
 		return err

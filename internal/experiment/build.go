@@ -61,6 +61,9 @@ func HostsBench(ctx context.Context, nics []rig.NIC, peer string, cred agent.Cre
 	if b.Client, err = agent.Dial(ctx, peer, cred); err != nil {
 		return b, err
 	}
+	if err = b.findBuses(); err != nil {
+		return b, err
+	}
 	return b, b.hello(ctx)
 }
 
@@ -122,9 +125,6 @@ func (b *Bench) Fit(p *Plan) []trial.Warning {
 
 // unfit says why a configuration can't be had on these hosts; empty: it can.
 func (b *Bench) unfit(c Config, lost map[string]agent.Limit) string {
-	if c.NICs > len(b.Links) {
-		return fmt.Sprintf("it needs %d NICs, %d were given", c.NICs, len(b.Links))
-	}
 	if l, ok := lost["irq-affinity"]; ok && (c.PinsIRQ() || c.Client == ClientSame || c.Client == ClientOpposite) {
 		return l.Why
 	}
@@ -134,7 +134,14 @@ func (b *Bench) unfit(c Config, lost map[string]agent.Limit) string {
 	if c.Engine == load.Ustack && !b.OneMachine() {
 		return "the engine ustack takes an address of its own on the NIC, which this study chooses on its own rig alone: use `stackmeter run --engine ustack --stack-address`"
 	}
-	if !c.Wire.asFound() && b.Kind != KindWire {
+	if _, err := b.links(c); err != nil {
+		return err.Error()
+	}
+	hardware := c.Wire
+	if b.buses != nil {
+		hardware.Bus = BusAsFound // chosen among those given
+	}
+	if !hardware.asFound() && b.Kind != KindWire {
 		return fmt.Sprintf("NICs of the rig %s have no link rate, interrupt rate or bus that could be chosen: use --rig %s", b.Kind, KindWire)
 	}
 	if c.TSO && b.Kind == KindWire {
