@@ -17,6 +17,7 @@ const (
 	lockShare     = 0.1  // of the busy time
 	copyShare     = 0.4
 	fullFrame     = 0.6 // of the MTU
+	mergedFrame   = 1.2
 	ethernetMTU   = 1500
 )
 

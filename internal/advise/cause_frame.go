@@ -7,10 +7,17 @@ import (
 	"github.com/stackmeter/stackmeter/internal/unit"
 )
 
+// framesFull reports whether a NIC receives frames of its MTU: not small ones, and not those that are merged
+// before they are counted, as by LRO, or were never parted, as on virtual links.
+func (n *NIC) framesFull() bool {
+	mtu := float64(n.MTU)
+	return n.BytesPerFrame >= fullFrame*mtu && n.BytesPerFrame <= mergedFrame*mtu
+}
+
 func groRule() rule {
 	return rule{
 		GROOff, "per-frame cost: frames are not merged (GRO)",
-		fmt.Sprintf("GRO is off on a NIC that receives full frames (%.0f %% of its MTU or more on average)", 100*fullFrame),
+		fmt.Sprintf("GRO is off on a NIC whose frames are full (%.0f to %.0f %% of its MTU on average)", 100*fullFrame, 100*mergedFrame),
 		3, findGRO,
 	}
 }
@@ -18,7 +25,7 @@ func groRule() rule {
 func findGRO(e *Evidence) (*Cause, string) {
 	c := &Cause{Mend: "gro=on"}
 	for _, n := range e.NICs {
-		if n.GRO != "off" || n.BytesPerFrame < fullFrame*float64(n.MTU) {
+		if n.GRO != "off" || !n.framesFull() {
 			continue
 		}
 		c.NICs = append(c.NICs, n.Name)
@@ -28,7 +35,7 @@ func findGRO(e *Evidence) (*Cause, string) {
 	}
 	merged := framesPerPacket(e)
 	if len(c.NICs) == 0 {
-		return nil, "GRO is on, or frames are small; " + merged
+		return nil, "GRO is on, or frames are small or merged before they are counted; " + merged
 	}
 	c.Weight = float64(len(c.NICs)) / float64(len(e.NICs))
 	c.Text = fmt.Sprintf("GRO is off on %s: every frame passes the stack by itself", strings.Join(c.NICs, ", "))
@@ -49,7 +56,7 @@ func framesPerPacket(e *Evidence) string {
 func mtuRule() rule {
 	return rule{
 		SmallMTU, "per-frame cost: small frames (MTU)",
-		fmt.Sprintf("the MTU is below %d and frames are full (%.0f %% of it or more on average)", ethernetMTU, 100*fullFrame),
+		fmt.Sprintf("the MTU is below %d and frames are full (%.0f to %.0f %% of it on average)", ethernetMTU, 100*fullFrame, 100*mergedFrame),
 		3, findMTU,
 	}
 }
@@ -59,7 +66,7 @@ func findMTU(e *Evidence) (*Cause, string) {
 	var seen []string
 	for _, n := range e.NICs {
 		seen = append(seen, fmt.Sprintf("%s: MTU %d, %.0f bytes per frame", n.Name, n.MTU, n.BytesPerFrame))
-		if n.MTU <= 0 || n.MTU >= ethernetMTU || n.BytesPerFrame < fullFrame*float64(n.MTU) {
+		if n.MTU <= 0 || n.MTU >= ethernetMTU || !n.framesFull() {
 			continue
 		}
 		c.NICs = append(c.NICs, n.Name)

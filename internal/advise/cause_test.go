@@ -105,7 +105,7 @@ func TestEveryCause(t *testing.T) {
 		},
 		GROOff: {
 			func(e *Evidence) { e.NICs[1].GRO = "off" },
-			func(e *Evidence) { e.NICs[1].GRO, e.NICs[1].BytesPerFrame = "off", 120 },
+			func(e *Evidence) { e.NICs[1].GRO, e.NICs[1].BytesPerFrame = "off", 40000 },
 		},
 		SmallMTU: {
 			func(e *Evidence) { e.NICs[1].MTU, e.NICs[1].BytesPerFrame = 1280, 1280 },

@@ -11,7 +11,7 @@ import (
 	"github.com/stackmeter/stackmeter/internal/tune"
 )
 
-// appliedName is under what name `tune restore` finds what was applied.
+// appliedName is the name of what was applied, as in reports of what is put back.
 const appliedName = "advise"
 
 // apply commits the settings of the advice: all of them or nothing. What is no setting of this
@@ -51,7 +51,7 @@ func (a *adviceRun) apply(ctx context.Context, r *advise.Report, dir string) err
 	for _, c := range o.Changed {
 		fmt.Fprintf(os.Stderr, "%s of %s: %s -> %s\n", c.Name, c.Target, shown(c.Old), shown(c.New))
 	}
-	fmt.Fprintf(os.Stderr, "%d changed and read back; `stackmeter tune restore %s` puts them back\n", len(o.Changed), appliedName)
+	fmt.Fprintf(os.Stderr, "%d changed and read back; `stackmeter tune restore --last` puts them back\n", len(o.Changed))
 	return nil
 }
 

@@ -38,7 +38,7 @@ type adviceRun struct {
 // steady within milliseconds. Real links take longer to be.
 var (
 	rigTiming  = experiment.Timing{RampUp: 150 * time.Millisecond, Window: 400 * time.Millisecond, Interval: 100 * time.Millisecond}
-	hostTiming = experiment.Timing{RampUp: 500 * time.Millisecond, Window: time.Second, Interval: 100 * time.Millisecond}
+	hostTiming = experiment.Timing{RampUp: 300 * time.Millisecond, Window: 700 * time.Millisecond, Interval: 100 * time.Millisecond}
 )
 
 // mostRigNICs bounds the rig on machines with many CPUs.
