@@ -155,7 +155,7 @@ func TestBenchRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*experiment.Config){
-		"nics: 2, the rig has 1": func(c *experiment.Config) { c.NICs = 2 },
+		"it needs 2 NICs, there are 1": func(c *experiment.Config) { c.NICs = 2 },
 		"cpus: 999":              func(c *experiment.Config) { c.CPUs = 999 },
 		"nosuch":                 func(c *experiment.Config) { c.Congestion = "nosuch" },
 		"message_bytes":          func(c *experiment.Config) { c.MessageBytes = 0 },

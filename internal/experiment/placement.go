@@ -13,7 +13,7 @@ import (
 // those that share a bus or do not. The error says why there are none.
 func (b *Bench) links(c Config) ([]rig.Link, error) {
 	if c.NICs > len(b.Links) {
-		return nil, fmt.Errorf("it needs %d NICs, %d were given", c.NICs, len(b.Links))
+		return nil, fmt.Errorf("it needs %d NICs, there are %d", c.NICs, len(b.Links))
 	}
 	if b.buses == nil || c.Wire.Bus == "" || c.Wire.Bus == BusAsFound {
 		return b.Links[:c.NICs], nil
