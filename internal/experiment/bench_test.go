@@ -156,9 +156,9 @@ func TestBenchRefuses(t *testing.T) {
 	}
 	for want, change := range map[string]func(*experiment.Config){
 		"it needs 2 NICs, there are 1": func(c *experiment.Config) { c.NICs = 2 },
-		"cpus: 999":              func(c *experiment.Config) { c.CPUs = 999 },
-		"nosuch":                 func(c *experiment.Config) { c.Congestion = "nosuch" },
-		"message_bytes":          func(c *experiment.Config) { c.MessageBytes = 0 },
+		"cpus: 999":                    func(c *experiment.Config) { c.CPUs = 999 },
+		"nosuch":                       func(c *experiment.Config) { c.Congestion = "nosuch" },
+		"message_bytes":                func(c *experiment.Config) { c.MessageBytes = 0 },
 	} {
 		bad := good
 		change(&bad)
