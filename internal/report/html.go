@@ -71,6 +71,7 @@ type section struct {
 	Effects                    *effectsTable
 	Contrasts                  []contrastTable
 	Cells                      []cellRow
+	Interrupts                 []interruptRow
 	CellMetric                 string
 	StripScale                 string
 }
@@ -119,7 +120,9 @@ func HTML(w io.Writer, d *result.Dir) error {
 		return err
 	}
 	for _, e := range r.Experiments {
-		p.Sections = append(p.Sections, newSection(r, e, machine))
+		s := newSection(r, e, machine)
+		s.Interrupts = interruptRows(d, e)
+		p.Sections = append(p.Sections, s)
 	}
 	for _, role := range roles(d.Hosts) {
 		p.Hosts = append(p.Hosts, hostSection{role, hostFacts(d.Hosts[role])})

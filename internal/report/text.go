@@ -58,6 +58,7 @@ func Text(w io.Writer, d *result.Dir, o TextOptions) error {
 	}
 	for _, e := range r.Experiments {
 		p.experiment(r, e)
+		p.interrupts(interruptRows(d, e))
 	}
 	p.environment(d)
 	p.warnings(allWarnings(d, r))
