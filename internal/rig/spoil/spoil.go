@@ -6,7 +6,10 @@
 // kernel threads of the rig's own NICs, and nothing outlives the rig: namespaces take their
 // settings with them, and the competing process ends with whoever started it.
 //
-// What each way loses depends on the machine: measure it, as `stackmeter advise --spoil` does.
+// What each way loses depends on the machine: measure it, as `stackmeter advise --spoil` does and
+// as the test TestLosses does with STACKMETER_SPOIL_LOSSES=1. With two NICs on two CPUs of an AMD Zen 5 (virtual)
+// throughput fell by 15 % (affinity), 44, 60, 69, 42 and 41 %, in the order of [Kinds]: the first is
+// the weakest.
 package spoil
 
 import (
