@@ -46,6 +46,8 @@ type NICSettings struct {
 	MTU      int             `json:"mtu,omitempty"`
 	Features map[string]bool `json:"features,omitempty"` // gro, tso, gso, ...: see package knob
 	Threaded bool            `json:"threaded,omitempty"` // receive work in kernel threads, one per queue, where the NIC has no interrupt to steer
+	// Tell names what is to be read back although it is left as found: mtu, or a feature.
+	Tell []string `json:"tell,omitempty"`
 }
 
 // Configure is the settings of a host for a trial. CPUs, where not nil, are the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/stackmeter/stackmeter/internal/host"
 	"github.com/stackmeter/stackmeter/internal/knob"
@@ -21,6 +22,9 @@ type settings struct {
 	base    []knob.Setting // of configure; what place adds goes with release
 	nics    []string       // of configure
 }
+
+// FoundMechanism is the mechanism of a setting in a record that the trial left as it was.
+const FoundMechanism = "as found"
 
 var errNoSettings = &Error{Code: "not-supported", Text: "this agent lends load only: it lets nobody change settings"}
 
@@ -76,8 +80,34 @@ func (s *session) configure(ctx context.Context, c Configure) (Configured, error
 	if err := s.tune(ctx, c.Tune); err != nil {
 		return out, inForce(err)
 	}
-	out.Knobs, err = s.set.Record(s.prefix())
-	return out, err
+	if out.Knobs, err = s.set.Record(s.prefix()); err != nil {
+		return out, err
+	}
+	out.Knobs = append(out.Knobs, s.found(c.NICs, out.Knobs)...)
+	return out, nil
+}
+
+// found reads what the NICs' settings want told of what was left as found. What a NIC doesn't
+// have is left out.
+func (s *session) found(nics []NICSettings, set []trial.Knob) []trial.Knob {
+	var out []trial.Knob
+	for _, n := range nics {
+		for _, what := range n.Tell {
+			k := knob.Offload(n.Name, what)
+			if what == "mtu" {
+				k = knob.MTU(s.root, n.Name)
+			}
+			i := k.Info()
+			i.Target = s.prefix() + i.Target
+			if slices.ContainsFunc(set, func(have trial.Knob) bool { return have.Name == i.Name && have.Target == i.Target }) {
+				continue
+			}
+			if v, err := k.Read(); err == nil {
+				out = append(out, trial.Knob{Name: i.Name, Target: i.Target, Value: v, Mechanism: FoundMechanism})
+			}
+		}
+	}
+	return out
 }
 
 // nic adds the settings of one NIC.

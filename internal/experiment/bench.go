@@ -223,6 +223,7 @@ func (b *Bench) configure(ctx context.Context, c Config, cpus []int, rec *trial.
 	for _, l := range b.Links[:c.NICs] {
 		server.NICs = append(server.NICs, agent.NICSettings{
 			Name: l.Server.Name, MTU: c.MTU, Threaded: threads(b, c), Features: offload(c.GROAsFound, c.GRO, "gro"),
+			Tell: []string{"mtu", "gro"},
 		})
 		if b.OneMachine() {
 			features := offload(c.TSOAsFound, c.TSO, "tso", "gso")
@@ -230,7 +231,7 @@ func (b *Bench) configure(ctx context.Context, c Config, cpus []int, rec *trial.
 			if c.Engine == load.Ustack {
 				features["tx"] = false // a stack that sees frames as on a wire wants their checksums whole
 			}
-			client.NICs = append(client.NICs, agent.NICSettings{Name: l.Client.Name, MTU: c.MTU, Threaded: b.wire == nil, Features: features})
+			client.NICs = append(client.NICs, agent.NICSettings{Name: l.Client.Name, MTU: c.MTU, Threaded: b.wire == nil, Features: features, Tell: []string{"mtu", "tso", "gso"}})
 		}
 	}
 	server.Tune = tunings(c.Tune, server.NICs)

@@ -176,7 +176,7 @@ func (s *Set) Record(prefix string) ([]trial.Knob, error) {
 			return nil, err
 		}
 		i := h.Knob.Info()
-		if i.Target != "machine" {
+		if i.Target != "machine" || i.InNetNS { // each host has sysctls of its own
 			i.Target = prefix + i.Target
 		}
 		out = append(out, trial.Knob{Name: i.Name, Target: i.Target, Value: v, Mechanism: i.Mechanism})
