@@ -86,7 +86,7 @@ func asUsage(err error) error {
 }
 
 // commitPlan sets a plan and says what came of it.
-func commitPlan(ctx context.Context, c *cobra.Command, m *tune.Machine, name string, plan []tune.Want, asJSON bool) error {
+func commitPlan(ctx context.Context, c *cobra.Command, m *tune.Machine, name string, plan []tune.Want, skip, asJSON bool) error {
 	stdout, stderr := c.OutOrStdout(), c.ErrOrStderr()
 	for _, w := range m.Warnings(plan) {
 		fmt.Fprintln(stderr, "warning:", w)
@@ -102,7 +102,16 @@ func commitPlan(ctx context.Context, c *cobra.Command, m *tune.Machine, name str
 		return err
 	}
 	defer release()
-	o, err := tune.Commit(ctx, m.Root, dir, name, plan)
+	var o tune.Outcome
+	var skipped []error
+	if skip {
+		o, skipped, err = tune.CommitPossible(ctx, m.Root, dir, name, plan)
+	} else {
+		o, err = tune.Commit(ctx, m.Root, dir, name, plan)
+	}
+	for _, s := range skipped {
+		fmt.Fprintln(stderr, "left out:", s)
+	}
 	if err != nil {
 		if left := o.Back.Err(); left != nil {
 			return &exitError{exitNotRestored, fmt.Errorf("%w\nand settings are NOT put back:\n%w", err, left)}

@@ -98,7 +98,7 @@ func (f *applyFlags) apply(c *cobra.Command, m *tune.Machine, name string, plan 
 	case f.dryRun:
 		return tellDifferences(c.OutOrStdout(), rest, f.json)
 	}
-	return commitPlan(c.Context(), c, m, name, rest, f.json)
+	return commitPlan(c.Context(), c, m, name, rest, f.skip, f.json)
 }
 
 // write emits a plan.

@@ -4,12 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/stackmeter/stackmeter/internal/host"
 	"github.com/stackmeter/stackmeter/internal/knob"
 )
+
+// RefusedError says which of a plan could not be had, as it turned out when it was set: some
+// drivers tell of a setting that they then don't let be changed.
+type RefusedError struct {
+	Want Want
+	Err  error
+}
+
+func (e *RefusedError) Error() string { return State{Want: e.Want, Err: e.Err}.located().Error() }
+func (e *RefusedError) Unwrap() error { return e.Err }
 
 // Put sets a plan in a set, item by item, and verifies all of it at the end, when
 // nothing moves any more. What was changed stays noted in the set's journal even where an error is
@@ -18,11 +29,11 @@ func Put(ctx context.Context, set *knob.Set, plan []Want) error {
 	for _, w := range plan {
 		settings, err := w.Item.Resolve(w.Value)
 		if err != nil {
-			return State{Want: w, Err: err}.located()
+			return &RefusedError{w, err}
 		}
 		for _, s := range settings {
 			if err := set.Put(ctx, s.Knob, s.Value); err != nil {
-				return State{Want: w, Err: explain(s, err)}.located()
+				return &RefusedError{w, explain(s, err)}
 			}
 		}
 	}
@@ -42,6 +53,11 @@ func explain(s knob.Setting, err error) error {
 		return &host.NotSupportedError{
 			What: fmt.Sprintf("%s = %s", i.Name, s.Value), Reason: "this kernel, or this network namespace, has nothing of that name",
 			Mend: "load its module, or choose another",
+		}
+	case i.Kind == "ethtool" && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ERANGE)):
+		return &host.NotSupportedError{
+			What: fmt.Sprintf("%s of %s = %s", i.Name, i.Target, s.Value), Reason: "the driver takes no such value",
+			Mend: "try another: drivers have gaps that they don't tell of",
 		}
 	case errors.Is(err, unix.EOPNOTSUPP):
 		return &host.NotSupportedError{
@@ -79,4 +95,20 @@ func Commit(ctx context.Context, root host.Root, dir, name string, plan []Want) 
 		}
 	}
 	return Outcome{Back: set.Restore()}, errors.Join(err, journal.Close())
+}
+
+// CommitPossible is Commit without what turns out, when it is set, not to be supported: that is left
+// out, the rest is set from the start again, and the reasons are given.
+func CommitPossible(ctx context.Context, root host.Root, dir, name string, plan []Want) (o Outcome, skipped []error, err error) {
+	for {
+		o, err = Commit(ctx, root, dir, name, plan)
+		var refused *RefusedError
+		if !errors.As(err, &refused) || !host.IsNotSupported(err) || o.Back.Err() != nil {
+			return o, skipped, err
+		}
+		skipped = append(skipped, refused)
+		plan = slices.DeleteFunc(slices.Clone(plan), func(w Want) bool {
+			return w.Item.Name == refused.Want.Item.Name && w.Item.Target == refused.Want.Item.Target
+		})
+	}
 }

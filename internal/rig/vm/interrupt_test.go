@@ -39,7 +39,7 @@ func (f *firstLine) Write(p []byte) (int, error) {
 // code come out.
 func TestInterrupt(t *testing.T) {
 	needGuest(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
 	stdout := &firstLine{then: cancel}
 	o, err := vm.Run(ctx, vm.Config{CPUs: 1}, vm.Command{Env: []string{selfexec.Environment(waitRole)}, Stdout: stdout, Stderr: os.Stderr})

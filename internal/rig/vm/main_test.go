@@ -39,21 +39,21 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// machine is the guest of the tests: two nodes, two NICs that share a bus of the first, one on
-// the second, and NICs with slots of their own; those for traffic have peers.
+// machine is the guest of the tests: two nodes, two NICs that share a bus of the first, and an
+// interrupt, one on the second, and NICs with slots of their own; those for traffic have peers.
 func machine() vm.Config {
 	return vm.Config{
 		CPUs: 4, Nodes: 2, Bridges: []vm.Bus{{Name: "near", Node: 0}, {Name: "far", Node: 1}},
 		NICs: []vm.NIC{
 			{Name: "srv0", Queues: 4, Segment: 1},
 			{Name: "srv1", Queues: 4, Segment: 2, Bridge: "far"},
-			{Name: "old0", Driver: "e1000", Segment: 3, Bridge: "near"},
+			{Name: "old0", Driver: "e1000"},
 			{Name: "old1", Driver: "e100", Bridge: "near"},
+			{Name: "old2", Driver: "e1000", Bridge: "near"},
 			{Name: "pcie0", Driver: "e1000e"},
 			{Name: "vmx0", Driver: "vmxnet3"},
 			{Name: "cli0", Segment: 1},
 			{Name: "cli1", Segment: 2},
-			{Name: "cli2", Segment: 3},
 		},
 	}
 }
@@ -79,12 +79,12 @@ var verdict = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): TestInside/(\S+)`)
 // TestGuest boots a guest, runs TestInside there and tells its parts as parts of this test.
 func TestGuest(t *testing.T) {
 	needGuest(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	out := filepath.Join(t.TempDir(), "out")
 	o, err := vm.Run(ctx, machine(), vm.Command{
-		Args: []string{"-test.v", "-test.run=^TestInside$", "-test.timeout=4m"}, Out: out, Stdout: &stdout, Stderr: &stderr,
+		Args: []string{"-test.v", "-test.run=^TestInside$", "-test.timeout=6m"}, Out: out, Stdout: &stdout, Stderr: &stderr,
 		Files: map[string][]byte{"/root/given/file": []byte("from the host")},
 	})
 	if err != nil {
@@ -126,6 +126,11 @@ var inside = []struct {
 }{
 	{"Files", insideFiles},
 	{"Topo", insideTopo},
+	{"Settings", insideSettings},
+	{"Kill", insideKill},
+	{"Hotplug", insideHotplug},
+	{"Effective", insideEffective},
+	{"Placement", insidePlacement},
 }
 
 // TestInside runs in a guest alone.
@@ -165,11 +170,35 @@ func program(t *testing.T, args ...string) (stdout string) {
 func tryProgram(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	cmd := selfexec.Command(t.Context(), programRole)
-	cmd.Args = append(cmd.Args, args...)
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); cmd.ProcessState == nil {
+	code = cli.Run(t.Context(), args, &out, &errs) // a process for each would take a second under TCG
+	return out.String(), errs.String(), code
+}
+
+// killAt runs stackmeter and kills it when the content of a file changes; it reports whether it
+// was still running then.
+func killAt(t *testing.T, file string, args ...string) bool {
+	t.Helper()
+	before, err := os.ReadFile(file)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+	cmd := selfexec.Command(t.Context(), programRole)
+	cmd.Args = append(cmd.Args, args...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for tick := time.NewTicker(time.Millisecond); ; {
+		select {
+		case <-ended:
+			return false
+		case <-tick.C:
+		}
+		if now, err := os.ReadFile(file); err == nil && !bytes.Equal(now, before) {
+			_ = cmd.Process.Kill()
+			<-ended
+			return cmd.ProcessState.ExitCode() == -1
+		}
+	}
 }

@@ -41,7 +41,7 @@ type Outcome struct {
 
 // Times that a guest has.
 const (
-	bootTimeout = 3 * time.Minute  // TCG on a busy machine; 5 s are usual
+	bootTimeout = 4 * time.Minute  // TCG on a busy machine; 5 s are usual
 	kvmTimeout  = 30 * time.Second // then TCG is tried
 	endTimeout  = 20 * time.Second // from the interrupt until it is killed, and from its end until it is off
 )
