@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -46,13 +47,11 @@ func Busy() int {
 		fmt.Fprintln(os.Stderr, "competitor:", err)
 		return 1
 	}
-	for n := uint64(0); ; n++ {
-		spin = n
+	var spins atomic.Uint64
+	for {
+		spins.Add(1)
 	}
 }
-
-// spin keeps the loop from being nothing.
-var spin uint64
 
 func (r *Rig) compete() error {
 	if r.busy != nil {
