@@ -128,7 +128,7 @@ func adviceRest(p *printer, r *advise.Report) {
 	for _, part := range []struct {
 		title string
 		word  advise.Word
-	}{{"Gain, but nothing beyond the advice", advise.Gained}, {"Did nothing here", advise.Nothing}, {"Cost here", advise.Costs}, {"Could not be had", advise.Failed}} {
+	}{{"Gain, but nothing beyond the advice", advise.Gained}, {"Showed no gain here", advise.Nothing}, {"Cost here", advise.Costs}, {"Could not be had", advise.Failed}} {
 		title := part.title
 		for _, v := range r.Verdicts {
 			if v.Word != part.word || advised(r, v.Name) {
