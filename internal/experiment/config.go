@@ -106,8 +106,8 @@ var defaultLevels = Levels{
 	"nics": "1", "message_size": "8192", "mtu": "1500", "affinity": "none", "unpinned": "scatter", "client": "as-found",
 	"flows_per_nic": "1", "model": "process", "socket_buffer": "65536", "nodelay": "on", "congestion": "cubic",
 	"gro": "on", "tso": "off", "engine": "kernel", "receive": "message",
-	"link_rate": asFound, "interrupt_rate": asFound, "bus": string(BusAsFound), "bus_rate": asFound,
-	FactorIRQCPU: asFound, FactorProcessCPU: asFound,
+	"link_rate": LevelAsFound, "interrupt_rate": LevelAsFound, "bus": string(BusAsFound), "bus_rate": LevelAsFound,
+	FactorIRQCPU: LevelAsFound, FactorProcessCPU: LevelAsFound,
 }
 
 // Factor is something that a plan may vary. Set reads a level into a

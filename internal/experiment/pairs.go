@@ -24,13 +24,13 @@ type Chosen struct {
 func pairFactors() []Factor {
 	chosen := func(at func(*Config) *Chosen) func(*Config, string) (string, error) {
 		return func(c *Config, level string) (string, error) {
-			if level == asFound {
+			if level == LevelAsFound {
 				*at(c) = Chosen{}
 				return level, nil
 			}
 			n, err := strconv.Atoi(level)
 			if err != nil || n < 0 || n > 1<<16 {
-				return "", fmt.Errorf("%q: want %s or a CPU's number", level, asFound)
+				return "", fmt.Errorf("%q: want %s or a CPU's number", level, LevelAsFound)
 			}
 			*at(c) = Chosen{n, true}
 			return strconv.Itoa(n), nil

@@ -14,9 +14,6 @@ import (
 	"github.com/stackmeter/stackmeter/internal/unit"
 )
 
-// asFound is the level that leaves a setting as the rig or the machine has it.
-const asFound = "as-found"
-
 // Bus says which of the server's NICs share a bus.
 type Bus string
 
@@ -70,7 +67,7 @@ func wireFactors() []Factor {
 			return bitRate(&c.Wire.LinkRate, level)
 		}},
 		{"interrupt_rate", "of the rig wire's NICs: interrupts a second at most, 0 for no throttling, as-found (8000)", func(c *Config, level string) (string, error) {
-			if level == asFound {
+			if level == LevelAsFound {
 				c.Wire.InterruptRate = 0
 				return level, nil
 			}
@@ -96,7 +93,7 @@ func wireFactors() []Factor {
 
 // bitRate reads a rate, or as-found, and returns its canonical form: 2.5Gbit.
 func bitRate(to *float64, level string) (string, error) {
-	if level == asFound {
+	if level == LevelAsFound {
 		*to = 0
 		return level, nil
 	}
@@ -155,11 +152,11 @@ func (b *Bench) setWire(c Config, cpus []int, rec *trial.Trial) error {
 		return err
 	}
 	s := c.Wire.settings(cpus)
-	s.Merge = [2]bool{wire.Server: c.GRO, wire.Client: true} // as configure has it
+	s.Merge = [2]bool{wire.Server: c.GRO || c.GROAsFound, wire.Client: true} // such NICs join unless they are told not to
 	if err := b.wire.Set(s); err != nil {
 		return err
 	}
-	link, rate, bus := "unlimited", "unthrottled", "separate"
+	link, rate, bus, joins := "unlimited", "unthrottled", "separate", "no"
 	if s.LinkRate > 0 {
 		link = unit.BitRate(s.LinkRate)
 	}
@@ -169,11 +166,14 @@ func (b *Bench) setWire(c Config, cpus []int, rec *trial.Trial) error {
 	if s.Shared {
 		bus = "two by two, of " + unit.BitRate(s.BusRate)
 	}
+	if s.Merge[wire.Server] {
+		joins = "yes"
+	}
 	priority := "real-time"
 	if !b.wire.RealTime() {
 		priority = "the scheduler's, with short slices"
 	}
-	for _, k := range [][2]string{{"link-rate", link}, {"interrupt-rate", rate}, {"bus", bus}, {"interrupt-priority", priority}} {
+	for _, k := range [][2]string{{"link-rate", link}, {"interrupt-rate", rate}, {"bus", bus}, {"joins-segments", joins}, {"interrupt-priority", priority}} {
 		rec.Knobs = append(rec.Knobs, trial.Knob{Name: k[0], Target: "wire", Value: k[1], Mechanism: "wire"})
 	}
 	return nil
