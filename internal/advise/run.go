@@ -210,8 +210,10 @@ func (s *session) step(stage string, cell experiment.Levels, replicate, done, to
 		},
 	}
 	err = r.Run(s.ctx)
-	if last.Attempt == 1 {
-		s.each = max(s.each, time.Since(began))
+	if took := time.Since(began) * 11 / 10; s.order == 1 {
+		s.each = took
+	} else if last.Attempt == 1 {
+		s.each = max(s.each, took)
 	}
 	if s.ctx.Err() != nil {
 		return last, context.Cause(s.ctx)

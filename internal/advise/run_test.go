@@ -1,0 +1,159 @@
+package advise
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stackmeter/stackmeter/internal/agent"
+	"github.com/stackmeter/stackmeter/internal/experiment"
+	"github.com/stackmeter/stackmeter/internal/trial"
+	"github.com/stackmeter/stackmeter/internal/tune"
+)
+
+// model is a bench whose answers are known: settings multiply the throughput, with noise.
+type model struct {
+	rng    *rand.Rand
+	noise  float64
+	gains  map[string]float64 // by setting
+	refuse string             // a setting that can't be had
+	takes  time.Duration      // a trial
+	trials int
+}
+
+func (m *model) Trial(_ context.Context, c experiment.Config, t experiment.Timing) (trial.Trial, error) {
+	time.Sleep(m.takes)
+	m.trials++
+	y := 1e10 * math.Exp(m.noise*m.rng.NormFloat64())
+	for name := range c.Tune {
+		if g, ok := m.gains[name]; ok {
+			y *= 1 + g
+		}
+	}
+	return trial.Trial{
+		Status: trial.OK, ThroughputBitsPerSecond: y, ScaledToCPU: y,
+		CPU:   trial.CPU{WindowSeconds: t.Window.Seconds(), Online: 1, PerCPU: []trial.CPUTime{{System: t.Window.Seconds()}}},
+		Flows: []trial.Flow{{ThroughputBitsPerSecond: y, ServerCPU: -1}},
+	}, nil
+}
+
+var tried = []string{"gro", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem", "rps", "rx-usecs", "qdisc"}
+
+func (m *model) Settings(context.Context, []string) (server, client []agent.Tunable, err error) {
+	values := map[string]string{"gro": "on", "net.ipv4.tcp_rmem": "4096 131072 67108864", "net.ipv4.tcp_wmem": "4096 65536 67108864", "rps": "all", "rx-usecs": "8", "qdisc": "fq"}
+	for _, name := range tried {
+		server = append(server, agent.Tunable{Setting: name, Scope: tune.NIC, Target: "x0", Value: "?", Candidates: []string{values[name]}})
+	}
+	return server, nil, nil
+}
+
+func (m *model) Profiled(ctx context.Context, c experiment.Config, t experiment.Timing) (rec trial.Trial, seen *Profiled, why, err error) {
+	rec, err = m.Trial(ctx, c, t)
+	return rec, nil, errors.New("no profile here"), err
+}
+
+func (m *model) Try(_ context.Context, c experiment.Config) error {
+	if _, ok := c.Tune[m.refuse]; ok {
+		return errors.New("the driver doesn't have it")
+	}
+	return nil
+}
+
+func (m *model) Latency(context.Context, experiment.Config, experiment.Timing) (Percentiles, error) {
+	return Percentiles{P50: 1e-5, P99: 1e-4, Count: 100}, nil
+}
+
+func (m *model) NICs() []NIC { return []NIC{{Name: "x0"}} }
+
+func (m *model) advise(t *testing.T, budget time.Duration) *Report {
+	t.Helper()
+	timing := experiment.Timing{RampUp: 1, Window: time.Millisecond, Interval: time.Millisecond}
+	r, err := Run(t.Context(), Options{
+		Bench: m, Place: Place{Base: experiment.Levels{"affinity": "none"}, NICs: []string{"x0"}}, Timing: timing,
+		Budget: budget, Seed: 3, Profile: true, Record: func(trial.Trial) error { return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestNoFalseAdvice runs a machine on which nothing gains, with the noise of a quiet rig and of a
+// disturbed one, and counts the advices that are given all the same.
+func TestNoFalseAdvice(t *testing.T) {
+	const runs = 200
+	for _, noise := range []float64{0.03, 0.1} {
+		wrong, trials := 0, 0
+		for n := range uint64(runs) {
+			m := &model{rng: rand.New(rand.NewPCG(n, 1)), noise: noise}
+			r := m.advise(t, time.Hour)
+			if !r.NothingToGain() {
+				wrong++
+			}
+			trials += m.trials
+		}
+		t.Logf("noise %.0f %%: advice where nothing gains in %d of %d runs, %.1f trials a run", 100*noise, wrong, runs, float64(trials)/runs)
+		if wrong > runs/50 {
+			t.Errorf("noise %.0f %%: %d of %d runs advise what does not gain", 100*noise, wrong, runs)
+		}
+	}
+}
+
+// TestAdviceOfAGain plants gains and wants them advised, most first, and nothing else.
+func TestAdviceOfAGain(t *testing.T) {
+	const runs = 100
+	missed := 0
+	for n := range uint64(runs) {
+		m := &model{rng: rand.New(rand.NewPCG(n, 2)), noise: 0.03, gains: map[string]float64{"gro": 0.5, "rps": 0.25, "rx-usecs": -0.2}, refuse: "qdisc"}
+		r := m.advise(t, time.Hour)
+		if len(r.Advice) != 2 || r.Advice[0].Name != "gro=on" || r.Advice[1].Name != "rps=all" || r.Together == nil || r.Advice[0].Latency == nil {
+			missed++
+			continue
+		}
+		words := map[string]Word{}
+		for _, v := range r.Verdicts {
+			words[v.Name] = v.Word
+		}
+		if words["rx-usecs=8"] != Costs || words["qdisc=fq"] != Failed || words["gro=on"] != Gained {
+			t.Errorf("run %d: %v", n, words)
+		}
+	}
+	if missed > runs/20 {
+		t.Errorf("%d of %d runs miss a gain of 50 or 25 %%", missed, runs)
+	}
+}
+
+// TestBudget wants an advice to end within its budget, and to say what it had no time for.
+func TestBudget(t *testing.T) {
+	m := &model{rng: rand.New(rand.NewPCG(1, 3)), noise: 0.03, takes: 100 * time.Millisecond, gains: map[string]float64{"gro": 0.5}}
+	const budget = 2500 * time.Millisecond
+	r := m.advise(t, budget)
+	if r.Seconds > budget.Seconds() {
+		t.Errorf("took %.2f s of %v", r.Seconds, budget)
+	}
+	if m.trials == 0 || len(r.Untested) == 0 {
+		t.Errorf("%d trials; not tested: %v", m.trials, r.Untested)
+	}
+	for _, u := range r.Untested {
+		if u.Why == "" {
+			t.Errorf("%s: no reason", u.What)
+		}
+	}
+}
+
+// TestInterrupted wants a cancelled advice to say so at once.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	m := &model{rng: rand.New(rand.NewPCG(1, 3)), noise: 0.03}
+	why := errors.New("stop")
+	_, err := Run(ctx, Options{
+		Bench: m, Place: Place{Base: experiment.Levels{"affinity": "none"}}, Timing: experiment.Timing{Window: time.Millisecond},
+		Budget: time.Hour, Record: func(trial.Trial) error { cancel(why); return nil },
+	})
+	if !errors.Is(err, why) || m.trials != 1 {
+		t.Errorf("error %v after %d trials, want %v after one", err, m.trials, why)
+	}
+}
