@@ -53,10 +53,10 @@ type RuleWords struct {
 	Rule  string `json:"rule"`
 }
 
-// rule finds one cause. Its rank is its place in [rules]: what bounds the throughput
-// whatever the CPUs do comes first, then who takes the CPUs away, then how work is arranged on
-// them, then what the work is. A figure of a later kind means little while a cause of an
-// earlier kind is there.
+// rule finds one cause. What bounds the throughput whatever the CPUs do has rank 0; what takes CPU
+// time that need not be taken has rank 1, most at stake first; what is the state of things
+// comes after. A figure of a later rank means little while a cause of an earlier one is
+// there.
 type rule struct {
 	name, title, words string
 	rank               int

@@ -18,7 +18,7 @@ func groRule() rule {
 	return rule{
 		GROOff, "per-frame cost: frames are not merged (GRO)",
 		fmt.Sprintf("GRO is off on a NIC whose frames are full (%.0f to %.0f %% of its MTU on average)", 100*fullFrame, 100*mergedFrame),
-		3, findGRO,
+		1, findGRO,
 	}
 }
 
@@ -37,7 +37,7 @@ func findGRO(e *Evidence) (*Cause, string) {
 	if len(c.NICs) == 0 {
 		return nil, "GRO is on, or frames are small or merged before they are counted; " + merged
 	}
-	c.Weight = float64(len(c.NICs)) / float64(len(e.NICs))
+	c.Weight = atStake * float64(len(c.NICs)) / float64(len(e.NICs))
 	c.Text = fmt.Sprintf("GRO is off on %s: every frame passes the stack by itself", strings.Join(c.NICs, ", "))
 	if e.Profile != nil && e.Profile.PerFrame >= 0 {
 		c.Why = append(c.Why, Figure{"CPU time per frame and packet (driver to TCP, allocation)", unit.Percent(e.Profile.PerFrame), "profile, samples"})
@@ -57,7 +57,7 @@ func mtuRule() rule {
 	return rule{
 		SmallMTU, "per-frame cost: small frames (MTU)",
 		fmt.Sprintf("the MTU is below %d and frames are full (%.0f to %.0f %% of it on average)", ethernetMTU, 100*fullFrame, 100*mergedFrame),
-		3, findMTU,
+		1, findMTU,
 	}
 }
 

@@ -118,7 +118,7 @@ func senderRule() rule {
 	return rule{
 		SenderLimit, "the sender",
 		fmt.Sprintf("senders had to wait for their own send buffer for %.0f %% of their time or more (tcpi_sndbuf_limited) while CPUs were idle for %.0f %% or more", 100*limitedShare, 100*idleEnough),
-		1, findSender,
+		0, findSender,
 	}
 }
 

@@ -96,8 +96,8 @@ func TestEveryCause(t *testing.T) {
 			},
 		},
 		NotTheStack: {
+			func(e *Evidence) { e.Strangers = []Stranger{{1, "x", 0.3, "0"}} },
 			func(e *Evidence) { e.Strangers = []Stranger{{1, "x", 0.2, "0"}} },
-			func(e *Evidence) { e.Strangers = []Stranger{{1, "x", 0.1, "0"}} },
 		},
 		CPUsApart: {
 			func(e *Evidence) { e.Profile = nil; e.NICs[0].WorkCPUs, e.NICs[0].ReaderCPUs = "1", "0" },
@@ -176,5 +176,23 @@ func TestCandidates(t *testing.T) {
 		if (offered == "mtu=9000") != jumbo {
 			t.Errorf("jumbo %v: offered %q", jumbo, offered)
 		}
+	}
+}
+
+// TestRanks puts a stranger beside what the rig was spoilt with: who takes little of all CPUs is
+// not the first thing to mend, who takes most of one of two is.
+func TestRanks(t *testing.T) {
+	for name, want := range map[string]string{"affinity": CPUsApart, "gro-off": GROOff, "small-mtu": SmallMTU, "small-buffer": ReceiveWindow, "rate-limit": LinkLimit} {
+		e := captured(t, name)
+		e.Strangers = []Stranger{{1, "x", 0.4, "0-1"}}
+		found, _ := Causes(e)
+		if found[0].Name != want || found[len(found)-1].Name == want {
+			t.Errorf("%s: %+v", name, found)
+		}
+	}
+	e := captured(t, "affinity")
+	e.Strangers = []Stranger{{1, "x", 0.9, "0"}}
+	if found, _ := Causes(e); found[0].Name != NotTheStack {
+		t.Errorf("first %s", found[0].Name)
 	}
 }
