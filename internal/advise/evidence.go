@@ -3,7 +3,6 @@ package advise
 import (
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/stackmeter/stackmeter/internal/agent"
 	"github.com/stackmeter/stackmeter/internal/topo"
@@ -210,13 +209,4 @@ func (e *Evidence) idle() float64 {
 		sum += 1 - c.Busy
 	}
 	return sum / max(1, float64(len(e.CPUs)))
-}
-
-// names lists NICs for people.
-func names(nics []NIC) string {
-	var out []string
-	for _, n := range nics {
-		out = append(out, n.Name)
-	}
-	return strings.Join(out, ", ")
 }

@@ -30,7 +30,6 @@ type adviceRun struct {
 	stdout   io.Writer
 	progress *tui.Progress
 	bench    *experiment.Bench
-	place    advise.Place
 	writer   *result.Writer
 }
 
