@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -106,9 +107,11 @@ func (s *scatterer) so() (moves int, err error) {
 
 // what names the things.
 func (s *scatterer) what() string {
-	names := make([]string, len(s.things))
-	for i, t := range s.things {
-		names[i] = t.name
+	var names []string
+	for _, t := range s.things { // a NIC has an interrupt for each queue
+		if !slices.Contains(names, t.name) {
+			names = append(names, t.name)
+		}
 	}
 	return strings.Join(names, "+")
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -85,6 +87,9 @@ func asUsage(err error) error {
 	return err
 }
 
+// watchInterrupts is how long interrupts are watched that were steered.
+const watchInterrupts = 250 * time.Millisecond
+
 // commitPlan sets a plan and says what came of it.
 func commitPlan(ctx context.Context, c *cobra.Command, m *tune.Machine, name string, plan []tune.Want, skip, asJSON bool) error {
 	stdout, stderr := c.OutOrStdout(), c.ErrOrStderr()
@@ -117,6 +122,16 @@ func commitPlan(ctx context.Context, c *cobra.Command, m *tune.Machine, name str
 			return &exitError{exitNotRestored, fmt.Errorf("%w\nand settings are NOT put back:\n%w", err, left)}
 		}
 		return fmt.Errorf("%w\nnothing is changed: what was set before this was put back", err)
+	}
+	if slices.ContainsFunc(plan, func(w tune.Want) bool { return w.Item.Name == "irq-affinity" }) {
+		// All is set and kept: what can't be watched is no failure of that.
+		astray, err := m.Astray(ctx, watchInterrupts)
+		if err != nil {
+			astray = []string{fmt.Sprintf("where interrupts come now could not be watched: %v", err)}
+		}
+		for _, a := range astray {
+			fmt.Fprintln(stderr, "warning:", a)
+		}
 	}
 	if asJSON {
 		return writeJSON(stdout, struct {
