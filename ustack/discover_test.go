@@ -25,11 +25,28 @@ func TestDuplicates(t *testing.T) {
 	a := stack(t, da, hostA, hostA6)
 	b := stack(t, db, hostA, hostB6)
 	for _, st := range []*ustack.Stack{a, b} {
-		list, err := st.Duplicates(t.Context())
-		if err != nil || !slices.Equal(list, []netip.Addr{netip.MustParseAddr(hostA)}) {
-			t.Errorf("%v %v", list, err)
-		}
+		wantDuplicate(t, st, hostA)
 	}
+}
+
+// wantDuplicate asks until there is an answer: on a busy machine the other stack may take longer than
+// the second for which one question waits. What is found must be that address alone.
+func wantDuplicate(t *testing.T, st *ustack.Stack, addr string) {
+	t.Helper()
+	for range 20 {
+		list, err := st.Duplicates(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(list) == 0 {
+			continue
+		}
+		if !slices.Equal(list, []netip.Addr{netip.MustParseAddr(addr)}) {
+			t.Errorf("%v, want %s", list, addr)
+		}
+		return
+	}
+	t.Errorf("%s is not found to be a duplicate", addr)
 }
 
 // TestDuplicatesOfIPv6 is the same for IPv6.
@@ -41,10 +58,7 @@ func TestDuplicatesOfIPv6(t *testing.T) {
 	}
 	a := stack(t, da, hostA, hostA6)
 	_ = stack(t, db, hostB, hostA6)
-	list, err := a.Duplicates(t.Context())
-	if err != nil || !slices.Equal(list, []netip.Addr{netip.MustParseAddr(hostA6)}) {
-		t.Errorf("%v %v", list, err)
-	}
+	wantDuplicate(t, a, hostA6)
 }
 
 // TestDiscoverRouter answers a solicitation as a router does, and then takes what the

@@ -2,6 +2,7 @@ package ustack_test
 
 import (
 	"io"
+	"math"
 	"net"
 	"os"
 	"runtime"
@@ -36,14 +37,24 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	move(64 << 20) // buffers grow to what they need
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	move(64 << 20)
-	runtime.ReadMemStats(&after)
-	if n := after.Mallocs - before.Mallocs; n > 600 { // below one for each call, and far below one a packet
-		t.Errorf("%d allocations, %d bytes, for 64 MiB", n, after.TotalAlloc-before.TotalAlloc)
+	move(64 << 20)      // buffers grow to what they need
+	most := uint64(100) // a tenth of one for each write
+	if raceEnabled {
+		most = 800 // the detector's own: 300 to 500
 	}
+	// The runtime allocates at times, the more the busier the machine: what the stack itself does shows
+	// in every pass.
+	least := uint64(math.MaxUint64)
+	for range 8 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		move(64 << 20)
+		runtime.ReadMemStats(&after)
+		if least = min(least, after.Mallocs-before.Mallocs); least <= most {
+			return
+		}
+	}
+	t.Errorf("at least %d allocations for 64 MiB, want %d at most", least, most)
 }
 
 // TestIdleConnections holds what an idle connection costs, beside its buffers, to 2 KiB

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestParseKernelCounters(t *testing.T) {
@@ -167,4 +168,64 @@ func TestMeterTakesInNewNamespaces(t *testing.T) {
 	if n, err := all.bytes(all.inNet[inode]); err != nil || n != itsBytes {
 		t.Errorf("%d bytes of it when it has gone, %v; want %d", n, err, itsBytes)
 	}
+}
+
+// TestRunTakesInNewNamespaces makes a namespace with traffic in the middle of a profile of the whole
+// machine, and wants the profile to have its loopback, by name.
+func TestRunTakesInNewNamespaces(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: makes a network namespace, counts by BPF")
+	}
+	var inode uint32
+	until := make(chan struct{})
+	ran := 0
+	p, err := Run(t.Context(), Options{
+		Duration: 20 * time.Second, Passes: []string{PassFrame}, Until: until,
+		Progress: func(int, int, string, time.Duration) {
+			if ran++; ran == 3 {
+				inode = namespaceWithStream(t)
+			}
+			if ran == 9 {
+				close(until)
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range p.Frame.NICs {
+		if n.Netns == inode && n.Name == "lo" && n.Received > 0 {
+			return
+		}
+	}
+	t.Errorf("no loopback of the namespace %d, made in slice 3 of %d, among %+v", inode, ran, p.Frame.NICs)
+}
+
+// namespaceWithStream is a namespace whose loopback receives datagrams until the test ends.
+func namespaceWithStream(t *testing.T) (inode uint32) {
+	t.Helper()
+	c := exec.Command("unshare", "-n", "bash", "-c",
+		"ip link set lo up && echo x >/dev/udp/127.0.0.1/9 && echo ready && while ! read -t 0.01 x; do echo x >/dev/udp/127.0.0.1/9; [ $? -lt 2 ] || exit; done")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() {
+		_, _ = in.Write([]byte("end\n"))
+		in.Close()
+		_ = c.Process.Kill()
+		_ = c.Wait()
+	})
+	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		t.Skip("no bash with /dev/udp, or no ip, in a namespace here")
+	}
+	inode, _ = namespaceOf(fmt.Sprintf("/proc/%d", c.Process.Pid))
+	return inode
 }
