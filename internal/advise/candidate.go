@@ -93,7 +93,7 @@ func (p Place) server(e *Evidence, name string, causes []Cause) (*Remedy, string
 	values := append(slices.Clone(companions[name]), Value{name, value})
 	r := &Remedy{Name: name + "=" + value, Doc: doc, Levels: experiment.Levels{}, For: linkedTo(name, causes), Settings: values}
 	for _, v := range values {
-		r.Levels[tuneFactor+v.Setting] = v.Value
+		r.Levels[experiment.TunePrefix+v.Setting] = v.Value
 	}
 	nics := p.NICs
 	if scope != tune.NIC {
@@ -106,12 +106,6 @@ func (p Place) server(e *Evidence, name string, causes []Cause) (*Remedy, string
 	}
 	return r, ""
 }
-
-// Prefixes of the factors that set a setting of package tune, on the server and on the client.
-const (
-	tuneFactor   = "tune."
-	clientFactor = "client."
-)
 
 // mtu is what is worth trying beside an MTU: Ethernet's own where it is smaller, and jumbo
 // frames where they are asked for, or partly there.
@@ -135,7 +129,7 @@ const jumboMTU = 9000
 func (p Place) client(e *Evidence, causes []Cause) (out []Remedy, left []Untested) {
 	for _, c := range causes {
 		for _, name := range links[c.Name] {
-			name, ok := strings.CutPrefix(name, clientFactor)
+			name, ok := strings.CutPrefix(name, experiment.ClientPrefix)
 			if !ok {
 				continue
 			}
@@ -148,8 +142,8 @@ func (p Place) client(e *Evidence, causes []Cause) (out []Remedy, left []Unteste
 					continue
 				}
 				out = append(out, Remedy{
-					Name: clientFactor + name + "=" + s.Candidates[0], Doc: s.Doc + " (at the sender)", For: []string{c.Name},
-					Levels:   experiment.Levels{clientFactor + name: s.Candidates[0]},
+					Name: experiment.ClientPrefix + name + "=" + s.Candidates[0], Doc: s.Doc + " (at the sender)", For: []string{c.Name},
+					Levels:   experiment.Levels{experiment.ClientPrefix + name: s.Candidates[0]},
 					Commands: []string{tuneCommand([]Value{{name, s.Candidates[0]}}, senderNICs(e, s.Target)) + "   # at the sender"},
 					Peer:     "it is a setting of the sender",
 				})

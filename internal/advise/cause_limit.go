@@ -99,19 +99,28 @@ func findWindow(e *Evidence) (*Cause, string) {
 		return nil, "the senders' TCP_INFO was not to be had"
 	}
 	share, buffer := medianOf(shares), medianOf(buffers)
-	seen := fmt.Sprintf("senders waited for the receiver's window for %s of their time; receive buffers of %s", unit.Percent(share), unit.Size(int64(buffer)))
+	seen := fmt.Sprintf("senders waited for the receiver's window for %s of their time; receive buffers of %s", unit.Percent(share), roughly(buffer))
 	if share < limitedShare || buffer >= smallBuffer && e.idle() < idleEnough {
 		return nil, seen
 	}
 	c := &Cause{Text: seen, Weight: share, Mend: "larger receive buffers: the third number of net.ipv4.tcp_rmem, or none set by the program"}
 	c.Why = []Figure{
 		{"time limited by the receiver's window", unit.Percent(share), "tcpi_rwnd_limited of the senders, median over flows"},
-		{"receive buffer", unit.Size(int64(buffer)), "SO_RCVBUF at the flows' end, median"},
+		{"receive buffer", roughly(buffer), "SO_RCVBUF at the flows' end, median"},
 	}
 	if s := setting(e.Server, "net.ipv4.tcp_rmem", ""); s != nil {
 		c.Why = append(c.Why, Figure{"net.ipv4.tcp_rmem", s.Value, "the server's sysctl"})
 	}
 	return c, ""
+}
+
+// roughly is a size in whole KiB, or MiB where it has some.
+func roughly(bytes float64) string {
+	step := int64(1 << 10)
+	if bytes >= 4<<20 {
+		step = 1 << 20
+	}
+	return unit.Size(int64(bytes) / step * step)
 }
 
 func senderRule() rule {

@@ -206,7 +206,7 @@ func setting(of []Setting, name, target string) *Setting {
 func (e *Evidence) idle() float64 {
 	var sum float64
 	for _, c := range e.CPUs {
-		sum += 1 - c.Busy
+		sum += max(0, 1-c.Busy)
 	}
 	return sum / max(1, float64(len(e.CPUs)))
 }

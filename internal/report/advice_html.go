@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"path/filepath"
+	"strings"
 
 	"github.com/stackmeter/stackmeter/internal/advise"
 	"github.com/stackmeter/stackmeter/internal/result"
@@ -45,7 +46,7 @@ func writeAdvicePage(dir string, r *advise.Report) (page string, err error) {
 
 // The frame of the charts of an advice: rows below each other.
 const (
-	adviceW, adviceLabel, adviceRow = 640.0, 230.0, 24.0
+	adviceW, adviceLabel, adviceRow = 520.0, 220.0, 24.0
 )
 
 // gainsChart has a row for each remedy that was tried: what it gains alone, with its interval, or what the
@@ -91,13 +92,13 @@ func gainsChart(r *advise.Report) template.HTML {
 	s.open(adviceW, height, "chart", "Gain in throughput of each remedy alone", "with 95 % intervals; hollow: effect in the screening, with its noise")
 	for _, v := range []float64{low, 0, high} {
 		s.line(at(v), 6, at(v), height-24, map[bool]string{true: "axis", false: "grid"}[v == 0])
-		s.text(at(v), height-8, "middle", "", fmt.Sprintf("%+.0f %%", 100*v))
+		s.text(min(at(v), adviceW-24), height-8, "middle", "", strings.TrimPrefix(fmt.Sprintf("%+.0f %%", 100*v), map[bool]string{true: "+"}[v == 0]))
 	}
 	for i, x := range rows {
 		y := adviceRow*float64(i) + 20
 		name := x.name
-		if len(name) > 34 {
-			name = name[:33] + "…"
+		if len(name) > 30 {
+			name = name[:29] + "…"
 		}
 		s.text(adviceLabel-12, y+4, "end", "", name)
 		s.line(at(x.lo), y, at(x.hi), y, "error")
