@@ -18,6 +18,7 @@ import (
 	"github.com/stackmeter/stackmeter/internal/knob"
 	"github.com/stackmeter/stackmeter/internal/report"
 	"github.com/stackmeter/stackmeter/internal/result"
+	"github.com/stackmeter/stackmeter/internal/rig"
 	"github.com/stackmeter/stackmeter/internal/topo"
 	"github.com/stackmeter/stackmeter/internal/trial"
 	"github.com/stackmeter/stackmeter/internal/tui"
@@ -57,6 +58,9 @@ func (a *adviceRun) base() experiment.Levels {
 	}
 	out["nics"], out["affinity"], out["client"] = strconv.Itoa(min(len(a.cpus), mostRigNICs)), string(experiment.AffinityProcess), string(experiment.ClientSame)
 	out["tso"], out["congestion"] = "off", "cubic"
+	if _, inside := rig.InUserNamespace(); inside { // where the kernel's threads run is not ours to choose
+		out["client"], out["gro"] = string(experiment.ClientAsFound), "on"
+	}
 	return out
 }
 
