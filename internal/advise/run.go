@@ -82,6 +82,9 @@ type session struct {
 	attempts int
 }
 
+// mostFailures is how often a trial may fail before that counts.
+const mostFailures = 3
+
 // errBudget says that no trial fits into the budget any more.
 var errBudget = errors.New("the budget is used up")
 
@@ -151,10 +154,10 @@ func (s *session) asFound() error {
 	if s.Profile {
 		s.progress(asFoundTrials, asFoundTrials+1, "profile")
 		t, seen, why, err := s.Bench.Profiled(s.ctx, c, s.Timing)
-		if err != nil {
-			return err
+		if s.ctx.Err() != nil || errors.Is(err, agent.ErrGone) {
+			return errors.Join(err, context.Cause(s.ctx))
 		}
-		if why != nil {
+		if why = errors.Join(why, err); why != nil {
 			e.Warnings = append(e.Warnings, "not profiled: "+why.Error())
 		}
 		if err := s.keep(t, "as-found", nil, asFoundTrials+1); err != nil {
@@ -203,22 +206,25 @@ func (s *session) step(stage string, cell experiment.Levels, replicate, done, to
 	r := experiment.Runner{
 		Plan: &plan, Bench: s.Bench, Progress: func(experiment.Progress) {},
 		Schedule: []experiment.Planned{{Cell: cell, Replicate: replicate, Order: s.order}},
+		Earlier:  func(string, string, int) (bool, int) { return false, last.Attempt },
 		Record: func(t trial.Trial) error {
 			last = t
 			s.report.Trials++
 			return s.Record(t)
 		},
 	}
-	err = r.Run(s.ctx)
+	// What fails once may be the machine's being busy: a flow that had no turn before the window.
+	for try := 0; try == 0 || try < mostFailures && last.Status == trial.Failed && !errors.Is(err, agent.ErrGone); try++ {
+		if err = r.Run(s.ctx); s.ctx.Err() != nil {
+			return last, context.Cause(s.ctx)
+		}
+	}
 	if took := time.Since(began) * 11 / 10; s.order == 1 {
 		s.each = took
 	} else if last.Attempt == 1 {
 		s.each = max(s.each, took)
 	}
-	if s.ctx.Err() != nil {
-		return last, context.Cause(s.ctx)
-	}
-	if err != nil && last.Status == trial.Failed && len(cell) > 0 {
+	if err != nil && last.Status == trial.Failed && len(cell) > 0 && !errors.Is(err, agent.ErrGone) {
 		err = nil // the cell can't be had here, which its verdict says
 	}
 	return last, err

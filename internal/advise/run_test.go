@@ -20,6 +20,7 @@ type model struct {
 	noise  float64
 	gains  map[string]float64 // by setting
 	refuse string             // a setting that can't be had
+	fail   int                // every so manieth trial fails; 0: none
 	takes  time.Duration      // a trial
 	trials int
 }
@@ -27,6 +28,9 @@ type model struct {
 func (m *model) Trial(_ context.Context, c experiment.Config, t experiment.Timing) (trial.Trial, error) {
 	time.Sleep(m.takes)
 	m.trials++
+	if m.fail > 0 && m.trials%m.fail == 0 {
+		return trial.Trial{Status: trial.Failed, Error: "no turn"}, errors.New("no turn")
+	}
 	y := 1e10 * math.Exp(m.noise*m.rng.NormFloat64())
 	for name := range c.Tune {
 		if g, ok := m.gains[name]; ok {
@@ -123,6 +127,14 @@ func TestAdviceOfAGain(t *testing.T) {
 	}
 	if missed > runs/20 {
 		t.Errorf("%d of %d runs miss a gain of 50 or 25 %%", missed, runs)
+	}
+}
+
+// TestFailures has every third trial fail, and wants an advice all the same.
+func TestFailures(t *testing.T) {
+	m := &model{rng: rand.New(rand.NewPCG(5, 2)), noise: 0.03, gains: map[string]float64{"gro": 0.5}, fail: 3}
+	if r := m.advise(t, time.Hour); len(r.Advice) != 1 || r.Advice[0].Name != "gro=on" || r.Trials != m.trials {
+		t.Errorf("%+v after %d trials, %d counted", r.Advice, m.trials, r.Trials)
 	}
 }
 
