@@ -3,9 +3,11 @@ package vm
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 
 	"github.com/vishvananda/netlink"
@@ -27,6 +29,7 @@ const tapMTU = 9216
 
 // launch is what to make in the namespace and what to become then.
 type launch struct {
+	Parent  int      `json:"parent"` // process that wants it
 	Taps    []tap    `json:"taps"`
 	Program string   `json:"program"`
 	Args    []string `json:"args"`
@@ -65,6 +68,14 @@ func Launch() int {
 	os.Unsetenv(launchVariable)
 	if err == nil {
 		err = l.plug()
+	}
+	if err == nil {
+		// The signal at the parent's death belongs to a thread: the one that becomes QEMU needs it.
+		runtime.LockOSThread()
+		err = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
+	}
+	if err == nil && os.Getppid() != l.Parent {
+		err = errors.New("who wanted it has ended")
 	}
 	if err == nil {
 		err = syscall.Exec(l.Program, append([]string{l.Program}, l.Args...), os.Environ())

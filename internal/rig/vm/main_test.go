@@ -22,6 +22,7 @@ import (
 const (
 	programRole = "program"
 	waitRole    = "wait"
+	holdRole    = "hold"
 )
 
 // insideCode is the exit code of the tests in the guest where none failed.
@@ -31,6 +32,7 @@ func TestMain(m *testing.M) {
 	roles := cli.Roles()
 	roles[programRole] = cli.Main
 	roles[waitRole] = waitForInterrupt
+	roles[holdRole] = holdGuest
 	selfexec.Dispatch(roles)
 	code := m.Run()
 	if os.Getenv(vm.Inside) != "" && code == 0 {

@@ -75,14 +75,20 @@ func Run(ctx context.Context, c Config, cmd Command) (Outcome, error) {
 	if err := buildImage(&c, k, initrd); err != nil {
 		return Outcome{}, err
 	}
-	g := &guest{config: &c, command: &cmd, console: filepath.Join(dir, "console"), bootTimeout: bootTimeout}
+	console, err := os.Create(filepath.Join(dir, "console"))
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer console.Close()
+	g := &guest{config: &c, command: &cmd, console: console, bootTimeout: bootTimeout}
 	if c.Accel == AccelAuto && accel == KVM {
 		g.bootTimeout = kvmTimeout
 	}
-	out, err := g.run(ctx, qemu, accel, arguments(&c, accel, k, initrd, g.console))
+	g.booted = func() { _ = os.RemoveAll(dir) } // nothing is left behind should we be killed
+	out, err := g.run(ctx, qemu, accel, arguments(&c, accel, k, initrd, console.Name()))
 	if errors.Is(err, errNotReady) && c.Accel == AccelAuto && accel == KVM && ctx.Err() == nil {
 		g.bootTimeout = bootTimeout
-		return g.run(ctx, qemu, TCG, arguments(&c, TCG, k, initrd, g.console))
+		return g.run(ctx, qemu, TCG, arguments(&c, TCG, k, initrd, console.Name()))
 	}
 	return out, err
 }
@@ -94,14 +100,15 @@ var errNotReady = errors.New("the guest did not come up")
 type guest struct {
 	config      *Config
 	command     *Command
-	console     string // file of its serial console
+	console     *os.File // its serial console's output
 	bootTimeout time.Duration
+	booted      func() // called when QEMU needs its files no more
 }
 
 // run starts QEMU, speaks with the guest and waits for QEMU's end.
 func (g *guest) run(ctx context.Context, qemu string, accel Accel, args []string) (Outcome, error) {
 	out := Outcome{Accel: accel}
-	l := launch{Program: qemu, Args: args}
+	l := launch{Parent: os.Getpid(), Program: qemu, Args: args}
 	for i, n := range g.config.NICs {
 		l.Taps = append(l.Taps, tap{tapName(i), n.Queues, n.Segment})
 	}
@@ -169,7 +176,7 @@ func label(who string, text []byte) string {
 
 // lastWords are the last lines of the guest's console.
 func (g *guest) lastWords() []byte {
-	b, err := os.ReadFile(g.console)
+	b, err := io.ReadAll(io.NewSectionReader(g.console, 0, 1<<20))
 	if err != nil {
 		return nil
 	}
@@ -199,6 +206,7 @@ func (g *guest) talk(ctx context.Context, port *os.File, begun time.Time, out *O
 		return fmt.Errorf("%w in %v: %w", errNotReady, time.Since(begun).Round(time.Second), err)
 	}
 	out.Kernel, out.Boot = r.Kernel, time.Since(begun)
+	g.booted()
 	if err := port.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
