@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stackmeter/stackmeter/internal/synthetic"
@@ -254,4 +255,26 @@ func TestPaperTable(t *testing.T) {
 func (p PaperAffinity) Irregular() bool {
 	in := func(v, lo, hi float64) bool { return v >= lo && v < hi+0.01 }
 	return !in(p.IRQ, 0.04, 0.21) || !in(p.Process, 0.06, 0.28) || !in(p.Both, 0.42, 0.74) || p.Interaction() <= 0
+}
+
+// TestDisturbedTrialsThatCount must be told: where every attempt was disturbed the last one counts.
+func TestDisturbedTrialsThatCount(t *testing.T) {
+	trials := synthetic.Trials(synthetic.Options{Seed: 9})
+	told := func() string {
+		for _, w := range Analyze(trials, Options{}).Warnings {
+			if w.Code == "disturbed-trials-count" && w.Experiment == "smp" {
+				return w.Text
+			}
+		}
+		return ""
+	}
+	if text := told(); text != "" {
+		t.Errorf("no trial was disturbed: %q", text)
+	}
+	for i := range trials[:2] {
+		trials[i].Warnings = append(trials[i].Warnings, trial.Warning{Code: "contaminated", Text: "strangers used 12 % of the CPUs"})
+	}
+	if text := told(); !strings.HasPrefix(text, "2 of the 18 trials that count were disturbed") {
+		t.Errorf("two trials were disturbed: %q", text)
+	}
 }

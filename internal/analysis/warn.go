@@ -61,9 +61,23 @@ func (a *analyzer) warnCells(e *Experiment, effects bool) {
 	if bad := sum(e, func(c *Cell) int { return c.Contaminated }); bad > 0 {
 		a.warn(e, nil, bad, "contaminated", "%d trials were disturbed by other processes; they were repeated and don't count", bad)
 	}
+	if bad := sum(e, func(c *Cell) int { return disturbed(c.trials) }); bad > 0 {
+		all := sum(e, func(c *Cell) int { return c.OK })
+		a.warn(e, nil, bad, "disturbed-trials-count", "%d of the %d trials that count were disturbed by other processes too: the last attempt at a trial counts however it went; measure again on a quieter machine", bad, all)
+	}
 	if bad := sum(e, func(c *Cell) int { return c.Failed }); bad > 0 {
 		a.warn(e, nil, bad, "failed", "%d trials failed and don't count", bad)
 	}
+}
+
+// disturbed counts the trials that strangers or the hypervisor disturbed.
+func disturbed(ts []*trial.Trial) (n int) {
+	for _, t := range ts {
+		if slices.ContainsFunc(t.Warnings, func(w trial.Warning) bool { return w.Code == "contaminated" }) {
+			n++
+		}
+	}
+	return n
 }
 
 func sum(e *Experiment, f func(*Cell) int) int {
