@@ -110,7 +110,7 @@ func verdicts(remedies []Remedy, c cells, taken int) []Verdict {
 		v := Verdict{Remedy: r, Word: Nothing, Alone: c.gains(0, 1<<i)}
 		switch {
 		case v.Alone == nil:
-			v.Word, v.Text = Failed, "its trials failed"
+			v.Word, v.Text = Failed, "none of its trials, or of those as found beside it, succeeded"
 		case taken&(1<<i) != 0:
 			v.Word, v.Text = Gained, words(v.Alone)
 		case v.Alone.gained():

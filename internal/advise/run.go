@@ -70,6 +70,9 @@ const (
 // least with which an interval of 95 % can exclude no gain.
 var replicates = []int{0, 6, 5, 4}
 
+// fewest is how many trials a cell needs to be compared.
+const fewest = 4
+
 // session is one advice under way.
 type session struct {
 	Options
@@ -379,12 +382,17 @@ func (s *session) confirm(survivors []Remedy) error {
 		s.untested(survivors[len(survivors)-1:], "it stood out in the screening, but the budget has no trials to confirm it: raise --budget")
 		survivors = survivors[:len(survivors)-1]
 	}
+	if len(survivors) == 1 && s.left() < 2*fewest {
+		s.untested(survivors, "the budget has no trials to measure it: raise --budget")
+		survivors = nil
+	}
 	if len(survivors) == 0 {
 		return nil
 	}
 	k := 1 << len(survivors)
 	total := k * replicates[len(survivors)]
 	got := cells{}
+trials:
 	for rep := range replicates[len(survivors)] {
 		for i, at := range shuffled(k, s.Seed+uint64(rep)+1) {
 			var with []Remedy
@@ -396,7 +404,7 @@ func (s *session) confirm(survivors []Remedy) error {
 			t, err := s.step("factorial", change(with), rep+1, rep*k+i, total)
 			if errors.Is(err, errBudget) {
 				s.report.Notes = append(s.report.Notes, fmt.Sprintf("the budget ended after %d of %d trials of the factorial", rep*k+i, total))
-				break
+				break trials
 			}
 			if err != nil {
 				return err

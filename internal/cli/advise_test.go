@@ -175,7 +175,7 @@ const tinyBuffers = "4096 8192 16384"
 func TestAdviseOnHosts(t *testing.T) {
 	server, dir, _ := twoHosts(t, "")
 	buffers(t, server, tinyBuffers)
-	args := []string{"advise", "--nic", "srv0", "--peer", "198.18.0.2", "--key-file", "key", "--budget", "20s", "--quiet"}
+	args := []string{"advise", "--nic", "srv0", "--peer", "198.18.0.2", "--key-file", "key", "--budget", "30s", "--quiet"}
 	p := inHost(prepare(t, dir, append(args, "--out", "r", "--apply")...), server).start()
 	p.wait(0, 2*time.Minute)
 	if now := buffers(t, server, ""); !strings.HasSuffix(now, " 67108864") {
