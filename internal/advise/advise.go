@@ -15,6 +15,7 @@
 package advise
 
 import (
+	"strings"
 	"time"
 
 	"github.com/stackmeter/stackmeter/internal/experiment"
@@ -51,9 +52,23 @@ type Report struct {
 	Rules    []RuleWords `json:"rules"` // by which causes are named
 }
 
-// NothingToGain reports whether nothing was found that is worth changing.
+// raiseBudget ends the reason why a remedy was not tried for which the budget had no trials.
+const raiseBudget = "raise --budget"
+
+// OutOfBudget counts the remedies for which the budget had no trial.
+func (r *Report) OutOfBudget() (n int) {
+	for _, u := range r.Untested {
+		if strings.HasSuffix(u.Why, raiseBudget) {
+			n++
+		}
+	}
+	return n
+}
+
+// NothingToGain reports whether nothing was found that is worth changing, and everything was tried for
+// which there should have been trials.
 func (r *Report) NothingToGain() bool {
-	if len(r.Advice) > 0 {
+	if len(r.Advice) > 0 || r.OutOfBudget() > 0 {
 		return false
 	}
 	for _, c := range r.Causes {

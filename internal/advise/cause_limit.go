@@ -16,6 +16,8 @@ const (
 	idleEnough   = 0.15  // of a CPU's time: it could have done more
 	limitedShare = 0.4   // of a sender's time
 	smallBuffer  = 256 << 10
+	// limitedSomewhat is enough where the buffer is small and CPUs idle as well.
+	limitedSomewhat = 0.2
 )
 
 func linkRule() rule {
@@ -82,7 +84,7 @@ func othersMedian(nics []NIC, but int) float64 {
 func windowRule() rule {
 	return rule{
 		ReceiveWindow, "the receive window",
-		fmt.Sprintf("senders had to wait for the receiver's window for %.0f %% of their time or more (tcpi_rwnd_limited), while the receive buffer stayed below %s or CPUs were idle for %.0f %% or more", 100*limitedShare, unit.Size(smallBuffer), 100*idleEnough),
+		fmt.Sprintf("senders had to wait for the receiver's window for %.0f %% of their time or more (tcpi_rwnd_limited), while the receive buffer stayed below %s or CPUs were idle for %.0f %% or more; where both are so, %.0f %% is enough", 100*limitedShare, unit.Size(smallBuffer), 100*idleEnough, 100*limitedSomewhat),
 		0, findWindow,
 	}
 }
@@ -100,7 +102,12 @@ func findWindow(e *Evidence) (*Cause, string) {
 	}
 	share, buffer := medianOf(shares), medianOf(buffers)
 	seen := fmt.Sprintf("senders waited for the receiver's window for %s of their time; receive buffers of %s", unit.Percent(share), roughly(buffer))
-	if share < limitedShare || buffer >= smallBuffer && e.idle() < idleEnough {
+	small, idle := buffer < smallBuffer, e.idle() >= idleEnough
+	enough := limitedShare
+	if small && idle {
+		enough = limitedSomewhat
+	}
+	if share < enough || !small && !idle {
 		return nil, seen
 	}
 	c := &Cause{Text: seen, Weight: share, Mend: "larger receive buffers: the third number of net.ipv4.tcp_rmem, or none set by the program"}

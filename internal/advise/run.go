@@ -298,7 +298,7 @@ func (s *session) screen(remedies []Remedy) (survivors []Remedy, err error) {
 	for n > 0 && len(design(n)) > s.left()-reserve {
 		n = smaller(n)
 	}
-	s.untested(remedies[n:], "the budget has no trial for it: raise --budget")
+	s.untested(remedies[n:], "the budget has no trial for it: "+raiseBudget)
 	if n == 0 {
 		for _, r := range remedies {
 			if linked(r) {
@@ -379,11 +379,11 @@ func (s *session) confirm(survivors []Remedy) error {
 		defer func() { s.deadline = s.deadline.Add(time.Duration(3*proofRounds) * s.each) }()
 	}
 	for len(survivors) > 1 && (1<<len(survivors))*replicates[len(survivors)] > s.left() {
-		s.untested(survivors[len(survivors)-1:], "it stood out in the screening, but the budget has no trials to confirm it: raise --budget")
+		s.untested(survivors[len(survivors)-1:], "it stood out in the screening, but the budget has no trials to confirm it: "+raiseBudget)
 		survivors = survivors[:len(survivors)-1]
 	}
 	if len(survivors) == 1 && s.left() < 2*fewest {
-		s.untested(survivors, "the budget has no trials to measure it: raise --budget")
+		s.untested(survivors, "the budget has no trials to measure it: "+raiseBudget)
 		survivors = nil
 	}
 	if len(survivors) == 0 {

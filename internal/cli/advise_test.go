@@ -168,14 +168,14 @@ func buffers(t *testing.T, pid int, set string) (now string) {
 	return now
 }
 
-const tinyBuffers = "4096 8192 16384"
+const tinyBuffers = "4096 4096 8192"
 
 // TestAdviseOnHosts wants the advice on real NICs in force with --apply alone, and put back by
 // tune restore.
 func TestAdviseOnHosts(t *testing.T) {
 	server, dir, _ := twoHosts(t, "")
 	buffers(t, server, tinyBuffers)
-	args := []string{"advise", "--nic", "srv0", "--peer", "198.18.0.2", "--key-file", "key", "--budget", "30s", "--quiet"}
+	args := []string{"advise", "--nic", "srv0", "--peer", "198.18.0.2", "--key-file", "key", "--budget", "90s", "--quiet"}
 	p := inHost(prepare(t, dir, append(args, "--out", "r", "--apply")...), server).start()
 	p.wait(0, 2*time.Minute)
 	if now := buffers(t, server, ""); !strings.HasSuffix(now, " 67108864") {

@@ -51,6 +51,12 @@ func verdict(r *advise.Report) string {
 	switch {
 	case r.NothingToGain():
 		return fmt.Sprintf("Nothing to gain: no remedy that was tried gains, and nothing that can be mended holds this back (%.0f s).", r.Seconds)
+	case len(r.Advice) == 0 && r.OutOfBudget() > 0:
+		text := "No cause is named"
+		if len(r.Causes) > 0 {
+			text = "Held back by: " + r.Causes[0].Title
+		}
+		return fmt.Sprintf("%s. Whether something gains is not known: the budget of %.0f s had no trial for %d of the remedies; raise --budget.", text, r.Budget, r.OutOfBudget())
 	case len(r.Causes) == 0:
 		return "No cause is named, yet these gain: " + adviceNames(r) + "."
 	case len(r.Advice) == 0:
