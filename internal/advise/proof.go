@@ -1,6 +1,8 @@
 package advise
 
 import (
+	"errors"
+	"fmt"
 	"math/rand/v2"
 
 	"github.com/stackmeter/stackmeter/internal/experiment"
@@ -20,6 +22,7 @@ func (s *session) prove() error {
 		advised, p.Remedy = s.report.Advice[0].Levels, s.report.Advice[0].Name
 	}
 	var spoilt, with, unspoilt []trial.Trial
+rounds:
 	for round := range proofRounds {
 		if round > 0 {
 			if err := s.Spoilt.Plant(s.ctx); err != nil {
@@ -42,6 +45,10 @@ func (s *session) prove() error {
 			}
 			stage := map[*[]trial.Trial]string{&with: "proof-advised", &spoilt: "proof-spoilt", &unspoilt: "proof-unspoilt"}[x.to]
 			t, err := s.step(stage, x.cell, round+1, round, proofRounds)
+			if errors.Is(err, errBudget) {
+				s.report.Notes = append(s.report.Notes, fmt.Sprintf("the budget ended in round %d of %d of the comparison with the unspoilt rig: raise --budget", round+1, proofRounds))
+				break rounds
+			}
 			if err != nil {
 				return err
 			}
@@ -49,7 +56,7 @@ func (s *session) prove() error {
 		}
 	}
 	p.Unspoilt, p.Spoilt, p.Advised = medianOf(values(unspoilt, throughput)), medianOf(values(spoilt, throughput)), medianOf(values(with, throughput))
-	if p.Unspoilt > 0 {
+	if p.Unspoilt > 0 && p.Spoilt > 0 {
 		p.Loss = 1 - p.Spoilt/p.Unspoilt
 	}
 	if p.Advised > 0 && p.Unspoilt > p.Spoilt {

@@ -117,6 +117,9 @@ func Plan(base experiment.Levels, t experiment.Timing) experiment.Plan {
 
 func (s *session) run() error {
 	err := s.asFound()
+	if errors.Is(err, errBudget) {
+		return fmt.Errorf("%w before what is there was measured: raise --budget", err)
+	}
 	if err != nil {
 		return err
 	}

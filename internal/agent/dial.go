@@ -72,13 +72,19 @@ func IsBusy(err error) bool {
 // callers, say by address: two that hold one each wait for each other until their contexts end.
 func DialWait(ctx context.Context, addr string, cred Credentials, i Introduction, waiting func(busy error)) (*Client, Hello, error) {
 	var told string
+	var last error // that told with whom the agent is busy
 	for began := time.Now(); ; {
 		c, hello, err := engage(ctx, addr, cred, i)
 		busy := IsBusy(err)
+		if busy {
+			last = err
+		}
 		crowded := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 		switch {
 		case err == nil:
 			return c, hello, nil
+		case !busy && last != nil && ctx.Err() != nil: // ended in the middle of a try
+			return nil, Hello{}, waitedUntil(last, context.Cause(ctx))
 		case busy && waiting != nil && err.Error() != told:
 			told = err.Error()
 			waiting(err)
@@ -90,10 +96,12 @@ func DialWait(ctx context.Context, addr string, cred Credentials, i Introduction
 			pause = 300*time.Millisecond + rand.N(400*time.Millisecond)
 		}
 		if ended := sleep(ctx, pause); ended != nil {
-			return nil, Hello{}, fmt.Errorf("%w; waited until: %w", err, ended)
+			return nil, Hello{}, waitedUntil(err, ended)
 		}
 	}
 }
+
+func waitedUntil(err, ended error) error { return fmt.Errorf("%w; waited until: %w", err, ended) }
 
 func engage(ctx context.Context, addr string, cred Credentials, i Introduction) (*Client, Hello, error) {
 	c, err := Dial(ctx, addr, cred)

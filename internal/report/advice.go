@@ -185,8 +185,12 @@ func adviceProof(p *printer, r *advise.Report) {
 	if x.NamedLead {
 		named = "named first"
 	}
+	if x.Unspoilt <= 0 || x.Spoilt <= 0 {
+		p.wrap("  "+named+"; what it costs was not measured, as the budget had ended", 4, plain)
+		return
+	}
 	p.wrap(fmt.Sprintf("  %s; unspoilt %s, spoilt %s: a loss of %s", named, unit.BitRate(x.Unspoilt), unit.BitRate(x.Spoilt), unit.Percent(x.Loss)), 4, plain)
-	if x.Remedy != "" {
+	if x.Remedy != "" && x.Advised > 0 {
 		p.wrap(fmt.Sprintf("  with the first advice (%s) %s: %s of the loss recovered", x.Remedy, unit.BitRate(x.Advised), unit.Percent(x.Recovery)), 4, plain)
 	}
 }
