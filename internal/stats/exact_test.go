@@ -193,7 +193,10 @@ func TestShiftKnown(t *testing.T) {
 // Intervals of skewed samples cover the truth as often as they claim.
 func TestCoverage(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
-	const rounds = 4000
+	rounds := 4000
+	if testing.Short() {
+		rounds = 500
+	}
 	skewed := func(n int) []float64 {
 		xs := make([]float64, n)
 		for i := range xs {
@@ -231,9 +234,9 @@ func TestCoverage(t *testing.T) {
 			hits int
 			want float64
 		}{{"median", med, medC}, {"gain", gain, gainC}, {"paired gain", center, centerC}} {
-			got := float64(v.hits) / rounds
+			got := float64(v.hits) / float64(rounds)
 			// 3.5 standard errors of the simulation
-			if tol := 3.5 * math.Sqrt(v.want*(1-v.want)/rounds); math.Abs(got-v.want) > tol+1e-9 {
+			if tol := 3.5 * math.Sqrt(v.want*(1-v.want)/float64(rounds)); math.Abs(got-v.want) > tol+1e-9 {
 				t.Errorf("n=%d: the %s covers the truth in %.1f %%, it claims %.1f %%", n, v.name, 100*got, 100*v.want)
 			}
 			if n >= 6 && v.want < 0.95 {
