@@ -39,36 +39,49 @@ func values(trials []trial.Trial, of func(*trial.Trial) float64) []float64 {
 	return out
 }
 
-// worth is what a change gains in the metric that tells: throughput, or, where that does
-// not change, throughput scaled to CPU.
+// worth is what a change gains in the metric that tells: throughput, or, where that is not gained,
+// throughput scaled to CPU.
 func (g *Gains) worth() float64 {
-	if certain(g.Throughput) || g.Scaled == nil {
-		return g.Throughput.Value
-	}
-	if g.Throughput.Value > -worthwhile/2 && certain(*g.Scaled) {
+	if g.Throughput.Value < worthwhile && g.cheaper() {
 		return g.Scaled.Value
 	}
 	return g.Throughput.Value
 }
 
-// gained reports whether a change is worth having: by [worthwhile] at least, and certainly by
-// something.
-func (g *Gains) gained() bool {
+// cheaper reports whether a change seems to save CPU time worth having, at no less throughput.
+func (g *Gains) cheaper() bool {
+	return g.Scaled != nil && g.Scaled.Value >= worthwhile && g.Throughput.Value > -worthwhile/2
+}
+
+// gained reports whether a change is worth having, by [worthwhile] at least, and certainly gains
+// something: throughput, or CPU time at no less throughput. expected says that it mends a cause that was
+// named.
+func (g *Gains) gained(expected bool) bool {
 	if g == nil {
 		return false
 	}
-	if certain(g.Throughput) {
-		return g.Throughput.Value >= worthwhile
+	confidence := severe
+	if expected && g.Throughput.N <= replicates[1] {
+		confidence = stats.DefaultConfidence
 	}
-	return g.Scaled != nil && certain(*g.Scaled) && g.Scaled.Value >= worthwhile && g.Throughput.Value > -worthwhile/2
+	return g.Throughput.Value >= worthwhile && certain(g.Throughput, confidence) || g.cheaper() && certain(*g.Scaled, severe)
 }
 
-// lost reports whether a change certainly costs.
+// lost reports whether a change certainly costs: throughput, or CPU time that no throughput pays for.
 func (g *Gains) lost() bool {
-	return g != nil && certain(g.Throughput) && g.Throughput.Value <= -worthwhile
+	costs := func(c stats.Comparison) bool {
+		return c.Value <= -worthwhile && certain(c, stats.DefaultConfidence)
+	}
+	return costs(g.Throughput) || g.Scaled != nil && g.Throughput.Value < worthwhile && costs(*g.Scaled)
 }
 
-func certain(c stats.Comparison) bool { return c.Excludes(0, stats.DefaultConfidence) }
+// severe is the confidence of a gain in CPU time, of one that nothing led to expect, and of one that was
+// looked at more than once: each further look is a further chance to be misled by noise.
+const severe = 0.99
+
+// certain reports whether a difference excludes none. P rather than the interval is asked, which is one
+// of [stats.DefaultConfidence].
+func certain(c stats.Comparison, confidence float64) bool { return c.P <= 1-confidence+1e-12 }
 
 // choose takes remedies one after the other, each time the one that gains most over those
 // taken before, as long as one gains. Those linked to the first cause come first, if they
@@ -91,7 +104,7 @@ func choose(remedies []Remedy, c cells, first string) (advice []Advice, taken in
 			if taken&(1<<i) != 0 {
 				continue
 			}
-			if g := c.gains(taken, taken|1<<i); g.gained() && better(i, g) {
+			if g := c.gains(taken, taken|1<<i); g.gained(remedies[i].expected()) && better(i, g) {
 				best, most = i, g
 			}
 		}
@@ -113,7 +126,7 @@ func verdicts(remedies []Remedy, c cells, taken int) []Verdict {
 			v.Word, v.Text = Failed, "none of its trials, or of those as found beside it, succeeded"
 		case taken&(1<<i) != 0:
 			v.Word, v.Text = Gained, words(v.Alone)
-		case v.Alone.gained():
+		case v.Alone.gained(r.expected()):
 			v.Word, v.Text = Gained, words(v.Alone)+"; nothing beyond what is advised before it"
 		case v.Alone.lost():
 			v.Word, v.Text = Costs, words(v.Alone)
@@ -127,8 +140,9 @@ func verdicts(remedies []Remedy, c cells, taken int) []Verdict {
 
 // screenedOnly is the verdict on a remedy that did not come into the factorial.
 func screenedOnly(r Remedy, s Screened) Verdict {
-	v := Verdict{Remedy: r, Word: Nothing, Text: fmt.Sprintf("%s in the screening, whose noise is ±%s", unit.Change(s.Throughput), unit.Percent(s.Noise))}
-	if s.Throughput <= -max(worthwhile, survive*s.Noise) {
+	v := Verdict{Remedy: r, Word: Nothing, Text: fmt.Sprintf("throughput %s in the screening, whose noise is ±%s; scaled to CPU %s, ±%s",
+		unit.Change(s.Throughput), unit.Percent(s.Noise), unit.Change(s.Scaled), unit.Percent(s.ScaledNoise))}
+	if s.Throughput <= -max(worthwhile, survive*s.Noise) || s.Throughput < worthwhile && s.Scaled <= -max(worthwhile, survive*s.ScaledNoise) {
 		v.Word = Costs
 	}
 	return v

@@ -21,6 +21,9 @@ type Remedy struct {
 	Peer     string  `json:"peer,omitempty"` // what has to be done at the other end as well
 }
 
+// expected reports whether a cause that was named leads to expect that it gains.
+func (r Remedy) expected() bool { return len(r.For) > 0 }
+
 // Value is a setting of this side with a value.
 type Value struct {
 	Setting string `json:"setting"`

@@ -66,11 +66,12 @@ const (
 	proofRounds   = 3
 )
 
-// replicates of each cell of the full factorial, by the number of remedies in it. Four of each is the
-// least with which an interval of 95 % can exclude no gain.
-var replicates = []int{0, 6, 5, 4}
+// replicates of each cell of the full factorial, by the number of remedies in it. Five of each is the
+// least with which a gain can be certain to [severe].
+var replicates = []int{0, 6, 5, 5}
 
-// fewest is how many trials a cell needs to be compared.
+// fewest is how many trials a cell needs for a gain that is expected: with four of each an interval of
+// 95 % can exclude none.
 const fewest = 4
 
 // session is one advice under way.
@@ -436,7 +437,7 @@ trials:
 func (s *session) repeat(survivors []Remedy, got cells) error {
 	for i, r := range survivors {
 		for round := range repeats {
-			if g := got.gains(0, 1<<i); g == nil || g.gained() || g.lost() || g.worth() < worthwhile {
+			if g := got.gains(0, 1<<i); g == nil || g.gained(r.expected()) || g.lost() || g.worth() < worthwhile {
 				break
 			}
 			if round == 0 {

@@ -14,9 +14,12 @@ type Screened struct {
 	Name       string  `json:"name"`
 	Throughput float64 `json:"throughput_effect"`
 	Scaled     float64 `json:"throughput_scaled_to_cpu_effect"`
-	Noise      float64 `json:"noise"` // of such an effect (Lenth's pseudo standard error)
-	Survives   bool    `json:"survives"`
-	Linked     bool    `json:"linked_to_a_cause"`
+	// Noise of such an effect in throughput and in throughput scaled to CPU (Lenth's pseudo standard
+	// error).
+	Noise       float64 `json:"noise"`
+	ScaledNoise float64 `json:"scaled_noise"`
+	Survives    bool    `json:"survives"`
+	Linked      bool    `json:"linked_to_a_cause"`
 }
 
 // Rules of the decisions.
@@ -67,16 +70,14 @@ func effects(remedies []Remedy, runs []screened, linked func(Remedy) bool) []Scr
 	}
 	throughput := of(func(t *trial.Trial) float64 { return t.ThroughputBitsPerSecond })
 	scaled := of(func(t *trial.Trial) float64 { return t.ScaledToCPU })
-	noise := pseudoError(throughput)
+	noise, scaledNoise := math.Expm1(pseudoError(throughput)), math.Expm1(pseudoError(scaled))
 	var out []Screened
 	for j, r := range remedies {
-		s := Screened{Name: r.Name, Throughput: math.Expm1(throughput[j]), Scaled: math.Expm1(scaled[j]), Noise: math.Expm1(noise), Linked: linked(r)}
+		s := Screened{Name: r.Name, Throughput: math.Expm1(throughput[j]), Scaled: math.Expm1(scaled[j]), Noise: noise, ScaledNoise: scaledNoise, Linked: linked(r)}
+		s.Survives = s.standsOut(survive)
 		out = append(out, s)
 	}
 	slices.SortStableFunc(out, func(a, b Screened) int { return cmp.Compare(b.score(), a.score()) })
-	for i := range out {
-		out[i].Survives = out[i].score() >= max(worthwhile, survive*out[i].Noise)
-	}
 	return out
 }
 
@@ -86,6 +87,13 @@ func (s Screened) score() float64 {
 		return s.Throughput
 	}
 	return max(s.Throughput, s.Scaled)
+}
+
+// standsOut reports whether it seems to gain, in throughput, or in CPU time at no less throughput, by what
+// is worth having and by so many times the noise of that.
+func (s Screened) standsOut(noises float64) bool {
+	return s.Throughput >= max(worthwhile, noises*s.Noise) ||
+		s.Throughput >= -worthwhile/2 && s.Scaled >= max(worthwhile, noises*s.ScaledNoise)
 }
 
 // pseudoError is Lenth's pseudo standard error (Technometrics 31, 1989): the noise of an

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/stackmeter/stackmeter/internal/load"
 	"github.com/stackmeter/stackmeter/internal/rig"
@@ -159,6 +160,9 @@ func Factors() []Factor {
 	}, pairFactors(), wireFactors(), stackFactors())
 }
 
+// factors makes them once: they are looked up for every trial.
+var factors = sync.OnceValue(Factors)
+
 // FindFactor returns the factor of that name. Beside those of [Factors] every setting of package
 // tune is one: tune.NAME of the server, client.NAME of the client.
 func FindFactor(name string) (Factor, error) {
@@ -166,7 +170,7 @@ func FindFactor(name string) (Factor, error) {
 		return f, err
 	}
 	var known []string
-	for _, f := range Factors() {
+	for _, f := range factors() {
 		if f.Name == name {
 			return f, nil
 		}
