@@ -65,10 +65,20 @@ func (r *Report) OutOfBudget() (n int) {
 	return n
 }
 
-// NothingToGain reports whether nothing was found that is worth changing, and everything was tried for
-// which there should have been trials.
+// NotKnown are the remedies that were tried of which it is not known whether they gain.
+func (r *Report) NotKnown() (names []string) {
+	for _, v := range r.Verdicts {
+		if v.Word == NotKnown {
+			names = append(names, v.Name)
+		}
+	}
+	return names
+}
+
+// NothingToGain reports whether nothing was found that is worth changing, everything was tried for
+// which there should have been trials, and what was tried is known.
 func (r *Report) NothingToGain() bool {
-	if len(r.Advice) > 0 || r.OutOfBudget() > 0 {
+	if len(r.Advice) > 0 || r.OutOfBudget() > 0 || len(r.NotKnown()) > 0 {
 		return false
 	}
 	for _, c := range r.Causes {
@@ -101,9 +111,11 @@ type Word string
 // The verdicts.
 const (
 	Gained  Word = "gains"
-	Nothing Word = "does nothing"
+	Nothing Word = "shows no gain"
 	Costs   Word = "costs"
 	Failed  Word = "can't be had"
+	// NotKnown is what seems to gain and may be noise, or has too few trials.
+	NotKnown Word = "not known"
 )
 
 // Advice is a remedy that gained.

@@ -121,28 +121,56 @@ func verdicts(remedies []Remedy, c cells, taken int) []Verdict {
 	var out []Verdict
 	for i, r := range remedies {
 		v := Verdict{Remedy: r, Word: Nothing, Alone: c.gains(0, 1<<i)}
-		switch {
-		case v.Alone == nil:
-			v.Word, v.Text = Failed, "none of its trials, or of those as found beside it, succeeded"
-		case taken&(1<<i) != 0:
-			v.Word, v.Text = Gained, words(v.Alone)
-		case v.Alone.gained(r.expected()):
-			v.Word, v.Text = Gained, words(v.Alone)+"; nothing beyond what is advised before it"
-		case v.Alone.lost():
-			v.Word, v.Text = Costs, words(v.Alone)
-		default:
+		if v.Alone != nil {
 			v.Text = words(v.Alone)
+		}
+		last := len(c[1<<i]) - 1
+		switch {
+		case v.Alone == nil && last >= 0 && len(values(c[1<<i], throughput)) == 0:
+			v.Word, v.Text = Failed, "none of its trials succeeded: "+c[1<<i][last].Error
+		case v.Alone == nil:
+			v.Word, v.Text = NotKnown, "there are no trials of it and as found to compare"
+		case taken&(1<<i) != 0:
+			v.Word = Gained
+		case v.Alone.gained(r.expected()) && c.gains(taken, taken|1<<i) == nil:
+			v.Word = Gained
+			v.Text += "; what it gains beyond what is advised before it was not measured"
+		case v.Alone.gained(r.expected()):
+			v.Word = Gained
+			v.Text += "; nothing beyond what is advised before it"
+		case v.Alone.lost():
+			v.Word = Costs
+		case v.Alone.undecided():
+			v.Word = NotKnown
+			v.Text += fmt.Sprintf(" of %d trials each: too few for how they scatter", v.Alone.Throughput.N)
 		}
 		out = append(out, v)
 	}
 	return out
 }
 
+// undecided reports whether a change that did not certainly gain or cost may gain all the same: it seems to,
+// or has too few trials for anything to be certain.
+func (g *Gains) undecided() bool {
+	return g.worth() >= worthwhile || g.Throughput.N < fewest
+}
+
 // screenedOnly is the verdict on a remedy that did not come into the factorial.
 func screenedOnly(r Remedy, s Screened) Verdict {
 	v := Verdict{Remedy: r, Word: Nothing, Text: fmt.Sprintf("throughput %s in the screening, whose noise is ±%s; scaled to CPU %s, ±%s",
 		unit.Change(s.Throughput), unit.Percent(s.Noise), unit.Change(s.Scaled), unit.Percent(s.ScaledNoise))}
-	if s.Throughput <= -max(worthwhile, survive*s.Noise) || s.Throughput < worthwhile && s.Scaled <= -max(worthwhile, survive*s.ScaledNoise) {
+	switch {
+	case s.Error != "":
+		v.Word, v.Text = Failed, "none of its trials in the screening succeeded: "+s.Error
+	case s.few:
+		v.Word, v.Text = NotKnown, "too few of the trials with it, or without it, succeeded in the screening"
+	case s.Survives:
+		v.Word = NotKnown
+		v.Text += fmt.Sprintf("; %d others that came before it were measured: try it again when they are mended", maxSurvivors)
+	case s.undecided():
+		v.Word = NotKnown
+		v.Text += ": too much noise to tell"
+	case s.Throughput <= -max(worthwhile, survive*s.Noise), s.Throughput < worthwhile && s.Scaled <= -max(worthwhile, survive*s.ScaledNoise):
 		v.Word = Costs
 	}
 	return v

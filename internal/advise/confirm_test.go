@@ -1,6 +1,7 @@
 package advise
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stackmeter/stackmeter/internal/trial"
@@ -58,5 +59,49 @@ func TestConfidence(t *testing.T) {
 	again.Throughput.N = 2 * once.Throughput.N
 	if again.gained(true) {
 		t.Errorf("p = %.3f of trials that were added until it was so", again.Throughput.P)
+	}
+}
+
+// TestNotKnown wants no verdict from trials that scatter too much, or are too few.
+func TestNotKnown(t *testing.T) {
+	loose := []float64{70, 80, 90, 110, 130, 150}
+	tight := []float64{100, 101, 102}
+	for _, x := range []struct {
+		name       string
+		base, with []float64
+		want       Word
+	}{
+		{"wide", loose, times(loose, 1.2), NotKnown},
+		{"twice as much, three times", tight, times(tight, 2), NotKnown},
+		{"nothing, three times", tight, tight, NotKnown},
+		{"nothing", []float64{100, 101, 102, 103, 104}, []float64{100.5, 101.5, 102.5, 103.5, 99.5}, Nothing},
+		{"none as found", nil, tight, NotKnown},
+		{"not one", tight, nil, NotKnown},
+	} {
+		got := verdicts([]Remedy{{Name: "x"}}, cells{0: trialsOf(x.base, x.base), 1: trialsOf(x.with, x.with)}, 0)
+		if got[0].Word != x.want {
+			t.Errorf("%s: %s (%s), want %s", x.name, got[0].Word, got[0].Text, x.want)
+		}
+	}
+	failed := []trial.Trial{{Status: trial.Failed, Error: "no such queue"}}
+	if got := verdicts([]Remedy{{Name: "x"}}, cells{0: trialsOf(tight, tight), 1: failed}, 0); got[0].Word != Failed || !strings.Contains(got[0].Text, "no such queue") {
+		t.Errorf("no trial succeeded: %s (%s)", got[0].Word, got[0].Text)
+	}
+	for _, x := range []struct {
+		s    Screened
+		want Word
+	}{
+		{Screened{Throughput: 0.12, Noise: 0.1}, NotKnown},
+		{Screened{Throughput: 0.02, Noise: 0.1}, Nothing},
+		{Screened{Throughput: 0.001, Scaled: 0.2, Noise: 0.001, ScaledNoise: 0.15}, NotKnown},
+		{Screened{Throughput: 0.3, Noise: 0.01, Survives: true}, NotKnown}, // and three others came first
+		{Screened{Throughput: -0.3, Noise: 0.01}, Costs},
+		{Screened{Throughput: 0.001, Scaled: -0.3, Noise: 0.001, ScaledNoise: 0.05}, Costs},
+		{Screened{Error: "no turn"}, Failed},
+		{Screened{few: true}, NotKnown},
+	} {
+		if v := screenedOnly(Remedy{}, x.s); v.Word != x.want {
+			t.Errorf("%+v: %s, want %s", x.s, v.Word, x.want)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package advise
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -84,17 +85,23 @@ func (l Live) Settings(ctx context.Context, nics []string) (server, client []age
 	return server, client, err
 }
 
-// Profiled runs a trial that is profiled while its load still runs, after its window.
-func (l Live) Profiled(ctx context.Context, c experiment.Config, t experiment.Timing) (rec trial.Trial, seen *Profiled, why, err error) {
+// Profiled runs a trial that is profiled while its load still runs, after its window. A profile that takes
+// longer than that time is given up, not its trial.
+func (l Live) Profiled(ctx context.Context, c experiment.Config, t experiment.Timing, within time.Duration) (rec trial.Trial, seen *Profiled, why, err error) {
 	b := *l.Bench
-	b.LoadedFor = profileFor + profileOpening
+	b.LoadedFor = min(profileFor+profileOpening, within)
 	b.Loaded = func(ctx context.Context, agents []int) error {
-		p, err := profile.Run(ctx, profile.Options{
+		bound, cancel := context.WithTimeoutCause(ctx, within, errors.New("it takes longer than the budget has for it: "+raiseBudget))
+		defer cancel()
+		p, err := profile.Run(bound, profile.Options{
 			Duration: profileFor, PIDs: agents[:1], Load: agents,
 			Passes: []string{profile.PassSample, profile.PassFrame, profile.PassFlow, profile.PassLock},
 		})
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if bound.Err() != nil {
+			err = context.Cause(bound)
 		}
 		if why = err; err == nil {
 			seen = look(p)

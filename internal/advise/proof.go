@@ -65,5 +65,13 @@ rounds:
 	return nil
 }
 
+// proofTrials is how many trials the proof has.
+func (s *session) proofTrials() int {
+	if s.Spoilt == nil {
+		return 0
+	}
+	return proofRounds * proofTrials
+}
+
 // shuffled is an order of n things drawn from the seed.
 func shuffled(n int, seed uint64) []int { return rand.New(rand.NewPCG(seed, 7)).Perm(n) }

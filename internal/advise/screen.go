@@ -20,6 +20,10 @@ type Screened struct {
 	ScaledNoise float64 `json:"scaled_noise"`
 	Survives    bool    `json:"survives"`
 	Linked      bool    `json:"linked_to_a_cause"`
+	// Error is that of its trials, where all failed. There is no effect then.
+	Error string `json:"error,omitempty"`
+	// few says that so many of the trials with it, or without it, failed that it tells nothing.
+	few bool
 }
 
 // Rules of the decisions.
@@ -41,44 +45,53 @@ type screened struct {
 // effects of the remedies in a screening design, most gain first. linked says which of them
 // mend a cause that was named.
 func effects(remedies []Remedy, runs []screened, linked func(Remedy) bool) []Screened {
-	if len(runs) == 0 {
-		return nil
-	}
-	columns := len(runs[0].with)
-	of := func(metric func(*trial.Trial) float64) []float64 {
-		out := make([]float64, columns)
-		for j := range out {
-			var sum [2]float64
-			var n [2]float64
-			for _, r := range runs {
-				v := metric(&r.t)
-				if v <= 0 {
-					continue
-				}
-				k := 0
-				if r.with[j] {
-					k = 1
-				}
-				sum[k] += math.Log(v)
-				n[k]++
-			}
-			if n[0] > 0 && n[1] > 0 {
-				out[j] = sum[1]/n[1] - sum[0]/n[0]
-			}
-		}
-		return out
-	}
-	throughput := of(func(t *trial.Trial) float64 { return t.ThroughputBitsPerSecond })
-	scaled := of(func(t *trial.Trial) float64 { return t.ScaledToCPU })
-	noise, scaledNoise := math.Expm1(pseudoError(throughput)), math.Expm1(pseudoError(scaled))
+	throughput, noise := contrasts(runs, throughput)
+	scaled, scaledNoise := contrasts(runs, scaled)
 	var out []Screened
 	for j, r := range remedies {
 		s := Screened{Name: r.Name, Throughput: math.Expm1(throughput[j]), Scaled: math.Expm1(scaled[j]), Noise: noise, ScaledNoise: scaledNoise, Linked: linked(r)}
-		s.Survives = s.standsOut(survive)
+		var succeeded [2]int
+		why := ""
+		for _, run := range runs {
+			k := map[bool]int{true: 1}[run.with[j]]
+			if run.t.Status != trial.Failed {
+				succeeded[k]++
+			} else if k == 1 {
+				why = run.t.Error
+			}
+		}
+		if succeeded[1] == 0 {
+			s.Error = why
+		}
+		s.few = min(succeeded[0], succeeded[1]) < len(runs)/4
+		s.Survives = !s.few && s.standsOut(survive)
 		out = append(out, s)
 	}
 	slices.SortStableFunc(out, func(a, b Screened) int { return cmp.Compare(b.score(), a.score()) })
 	return out
+}
+
+// contrasts are the effects of all columns of a design on a metric, as logarithms, with their noise, as a
+// share. A column of which one side has no trial has no effect, and tells nothing of the noise.
+func contrasts(runs []screened, metric func(*trial.Trial) float64) (effect []float64, noise float64) {
+	var known []float64
+	for j := range runs[0].with {
+		var sum, n [2]float64
+		for _, r := range runs {
+			if v := metric(&r.t); v > 0 {
+				k := map[bool]int{true: 1}[r.with[j]]
+				sum[k] += math.Log(v)
+				n[k]++
+			}
+		}
+		if n[0] == 0 || n[1] == 0 {
+			effect = append(effect, 0)
+			continue
+		}
+		effect = append(effect, sum[1]/n[1]-sum[0]/n[0])
+		known = append(known, effect[j])
+	}
+	return effect, math.Expm1(pseudoError(known))
 }
 
 // score is what a remedy seems to gain: in throughput, or in CPU time at no less throughput.
@@ -95,6 +108,9 @@ func (s Screened) standsOut(noises float64) bool {
 	return s.Throughput >= max(worthwhile, noises*s.Noise) ||
 		s.Throughput >= -worthwhile/2 && s.Scaled >= max(worthwhile, noises*s.ScaledNoise)
 }
+
+// undecided reports whether it seems to gain what is worth having, yet may be noise.
+func (s Screened) undecided() bool { return !s.few && !s.Survives && s.standsOut(0) }
 
 // pseudoError is Lenth's pseudo standard error (Technometrics 31, 1989): the noise of an
 // effect, told from all effects together under the belief that most are none.
@@ -135,6 +151,17 @@ func design(n int) [][]bool {
 		return rows
 	}
 	return nil
+}
+
+// folded turns every level of a design into the other one. Together with the design it tells what each
+// remedy does from what any two do together, with less noise.
+func folded(rows [][]bool) [][]bool {
+	for _, row := range rows {
+		for j := range row {
+			row[j] = !row[j]
+		}
+	}
+	return rows
 }
 
 // mostScreened is how many remedies the largest design takes.

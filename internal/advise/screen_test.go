@@ -48,6 +48,25 @@ func TestDesign(t *testing.T) {
 	}
 }
 
+// TestFolded wants a design and its fold to tell what one remedy does from what two others do together.
+func TestFolded(t *testing.T) {
+	rows := append(design(11), folded(design(11))...)
+	sign := map[bool]int{true: 1, false: -1}
+	for a := range rows[0] {
+		for b := range rows[0] {
+			for c := range b {
+				sum := 0
+				for _, row := range rows {
+					sum += sign[row[a]] * sign[row[b]] * sign[row[c]]
+				}
+				if sum != 0 {
+					t.Fatalf("column %d is mixed with %d and %d: %d", a, b, c, sum)
+				}
+			}
+		}
+	}
+}
+
 // TestEffects plants two effects into noise and wants these two, and no other, to survive.
 func TestEffects(t *testing.T) {
 	remedies := []Remedy{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}, {Name: "e"}, {Name: "f"}}

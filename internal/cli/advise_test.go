@@ -91,7 +91,8 @@ func adviseOnce(t *testing.T) {
 		!slices.ContainsFunc(r.Untested, func(u advise.Untested) bool { return u.What == "gro=on" }) {
 		t.Errorf("gro=on is neither measured nor said to be untested: %+v, %+v", r.Verdicts, r.Untested)
 	}
-	if r.Seconds > 40 {
+	if r.Seconds > 30 { // the last step may take longer than those before
+
 		t.Errorf("took %.0f s of a budget of 20 s", r.Seconds)
 	}
 }

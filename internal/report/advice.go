@@ -51,12 +51,19 @@ func verdict(r *advise.Report) string {
 	switch {
 	case r.NothingToGain():
 		return fmt.Sprintf("Nothing to gain: no remedy that was tried gains, and nothing that can be mended holds this back (%.0f s).", r.Seconds)
-	case len(r.Advice) == 0 && r.OutOfBudget() > 0:
+	case len(r.Advice) == 0 && r.OutOfBudget()+len(r.NotKnown()) > 0:
 		text := "No cause is named"
 		if len(r.Causes) > 0 {
 			text = "Held back by: " + r.Causes[0].Title
 		}
-		return fmt.Sprintf("%s. Whether something gains is not known: the budget of %.0f s had no trial for %d of the remedies; raise --budget.", text, r.Budget, r.OutOfBudget())
+		text += ". Whether something gains is not known: "
+		if names := r.NotKnown(); len(names) > 0 {
+			text += "what was measured does not tell for " + strings.Join(names, ", ") + "; "
+		}
+		if n := r.OutOfBudget(); n > 0 {
+			return text + fmt.Sprintf("the budget of %.0f s had no trial for %d of the remedies; raise --budget.", r.Budget, n)
+		}
+		return text + "see why below."
 	case len(r.Causes) == 0:
 		return "No cause is named, yet these gain: " + adviceNames(r) + "."
 	case len(r.Advice) == 0:
@@ -134,7 +141,7 @@ func adviceRest(p *printer, r *advise.Report) {
 	for _, part := range []struct {
 		title string
 		word  advise.Word
-	}{{"Gain, but nothing beyond the advice", advise.Gained}, {"Showed no gain here", advise.Nothing}, {"Cost here", advise.Costs}, {"Could not be had", advise.Failed}} {
+	}{{"Gain, but nothing shown beyond the advice", advise.Gained}, {"Not known", advise.NotKnown}, {"Showed no gain here", advise.Nothing}, {"Cost here", advise.Costs}, {"Could not be had", advise.Failed}} {
 		title := part.title
 		for _, v := range r.Verdicts {
 			if v.Word != part.word || advised(r, v.Name) {

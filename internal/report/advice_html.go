@@ -68,7 +68,7 @@ func gainsChart(r *advise.Report) template.HTML {
 		} else {
 			found := false
 			for _, s := range r.Screened {
-				if s.Name == v.Name {
+				if s.Name == v.Name && v.Word != advise.Failed {
 					x.v, x.lo, x.hi, x.class, found = s.Throughput, s.Throughput-s.Noise, s.Throughput+s.Noise, "paper", true
 				}
 			}

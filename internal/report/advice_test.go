@@ -26,6 +26,7 @@ func TestAdvice(t *testing.T) {
 		Verdicts: []advise.Verdict{
 			{Remedy: advise.Remedy{Name: "gro=on"}, Word: advise.Gained, Alone: &gain, Text: "gains much"},
 			{Remedy: advise.Remedy{Name: "rps=all"}, Word: advise.Nothing, Text: "nothing seen"},
+			{Remedy: advise.Remedy{Name: "qdisc=fq"}, Word: advise.NotKnown, Text: "too much noise"},
 		},
 		Screened: []advise.Screened{{Name: "rps=all", Throughput: -0.01, Noise: 0.02}},
 		Untested: []advise.Untested{{What: "qdisc", Why: "no time"}},
@@ -48,7 +49,7 @@ func TestAdvice(t *testing.T) {
 	if err := AdviceText(&text, r, TextOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"frames are not merged", "stackmeter tune set gro=on --nic srv0", "nothing seen", "no time", "busy for 100 %", "20 us", "90.0 %"} {
+	for _, part := range []string{"frames are not merged", "stackmeter tune set gro=on --nic srv0", "nothing seen", "too much noise", "no time", "busy for 100 %", "20 us", "90.0 %"} {
 		if !strings.Contains(text.String(), part) {
 			t.Errorf("the text lacks %q:\n%s", part, text.String())
 		}
@@ -62,5 +63,9 @@ func TestAdvice(t *testing.T) {
 	nothing := &advise.Report{Causes: []advise.Cause{{Name: advise.CopyBound}}}
 	if got := verdict(nothing); !strings.HasPrefix(got, "Nothing to gain") {
 		t.Errorf("a cause that nothing mends: %q", got)
+	}
+	unknown := &advise.Report{Verdicts: []advise.Verdict{{Remedy: advise.Remedy{Name: "rps=all"}, Word: advise.NotKnown}}}
+	if got := verdict(unknown); !strings.Contains(got, "not known") || !strings.Contains(got, "rps=all") {
+		t.Errorf("a remedy of which nothing is known: %q", got)
 	}
 }
