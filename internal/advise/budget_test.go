@@ -52,13 +52,13 @@ func TestBudget(t *testing.T) {
 		m    model
 		need time.Duration // for the remedy of the cause to be measured
 	}{
-		{"steady", model{takes: time.Second}, 13 * time.Second},
-		{"settings are slow", model{takes: time.Second, trying: 2 * time.Second}, 18 * time.Second},
+		{"steady", model{takes: time.Second}, 15 * time.Second},
+		{"settings are slow", model{takes: time.Second, trying: 2 * time.Second}, 20 * time.Second},
 		{"remedies slow trials down", model{takes: 500 * time.Millisecond, slower: 500 * time.Millisecond}, 20 * time.Second},
-		{"the profile is slow", model{takes: time.Second, profiling: time.Minute}, 18 * time.Second},
+		{"the profile is slow", model{takes: time.Second, profiling: time.Minute}, 20 * time.Second},
 		{"latency is slow", model{takes: 500 * time.Millisecond, asking: 5 * time.Second}, 13 * time.Second},
 	} {
-		for budget := 6 * time.Second; budget < time.Minute; budget += 500 * time.Millisecond {
+		for budget := 6 * time.Second; budget < time.Minute; budget += 1300 * time.Millisecond {
 			synctest.Test(t, func(t *testing.T) {
 				m := x.m
 				m.rng, m.noise, m.groOff, m.gains = rand.New(rand.NewPCG(1, 3)), 0.03, true, map[string]float64{"gro": 0.5}

@@ -60,11 +60,14 @@ func (g *Gains) gained(expected bool) bool {
 	if g == nil {
 		return false
 	}
-	confidence := severe
-	if expected && g.Throughput.N <= replicates[1] {
-		confidence = stats.DefaultConfidence
+	throughput, cpu := severe, severe
+	if expected {
+		throughput = usual
 	}
-	return g.Throughput.Value >= worthwhile && certain(g.Throughput, confidence) || g.cheaper() && certain(*g.Scaled, severe)
+	if g.Throughput.N > replicates[1] {
+		cpu = severest
+	}
+	return g.Throughput.Value >= worthwhile && certain(g.Throughput, throughput) || g.cheaper() && certain(*g.Scaled, cpu)
 }
 
 // lost reports whether a change certainly costs: throughput, or CPU time that no throughput pays for.
@@ -75,9 +78,14 @@ func (g *Gains) lost() bool {
 	return costs(g.Throughput) || g.Scaled != nil && g.Throughput.Value < worthwhile && costs(*g.Scaled)
 }
 
-// severe is the confidence of a gain in CPU time, of one that nothing led to expect, and of one that was
-// looked at more than once: each further look is a further chance to be misled by noise.
-const severe = 0.99
+// Confidence of a gain. With usual at each of up to three looks at a growing number of trials noise alone makes a
+// gain of a remedy in one of fifty cases. What has more chances to be misled needs more: one of several
+// remedies that nothing led to expect; CPU time, which is looked at beside throughput; and that looked at again.
+const (
+	usual    = 0.98
+	severe   = 0.99
+	severest = 0.995
+)
 
 // certain reports whether a difference excludes none. P rather than the interval is asked, which is one
 // of [stats.DefaultConfidence].

@@ -16,11 +16,7 @@ func (s *session) affordable(remedies []Remedy) (n int, at []int, times int) {
 			}
 			return n, at, replicates[n]
 		}
-		need := replicates[maxSurvivors]
-		if n == 1 && remedies[0].expected() {
-			need = fewest
-		}
-		if times := min(replicates[1], left/(n+1)); times >= need {
+		if times := min(replicates[1], left/(n+1)); times >= fewest {
 			at = []int{0}
 			for i := range n {
 				at = append(at, 1<<i)
@@ -41,6 +37,8 @@ func (s *session) confirm(survivors []Remedy) error {
 	if len(at) < 1<<n {
 		s.report.Notes = append(s.report.Notes, "the budget has no trials of remedies together: "+raiseBudget)
 	}
+	kept := s.reserve
+	s.reserve = 0 // what was begun is worth more than the proof
 	total := len(at) * times
 	got := cells{}
 	done := 0
@@ -53,6 +51,7 @@ func (s *session) confirm(survivors []Remedy) error {
 			done++
 		}
 	}
+	s.reserve = kept
 	if errors.Is(err, errBudget) {
 		s.report.Notes = append(s.report.Notes, fmt.Sprintf("the budget ended after %d of %d trials of the factorial: %s", done, total, raiseBudget))
 	} else if err == nil {

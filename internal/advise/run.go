@@ -56,7 +56,7 @@ type Spoilt struct {
 	Plant, Unplant func(context.Context) error
 }
 
-// MinBudget is the least in which causes can be told and one remedy tried.
+// MinBudget is the least in which causes can be told and, on an undisturbed machine, one remedy measured.
 const MinBudget = 15 * time.Second
 
 // Numbers of trials.
@@ -66,13 +66,11 @@ const (
 	proofTrials   = 3 // in each round
 )
 
-// replicates of each cell of the full factorial, by the number of remedies in it. Five of each is the
-// least with which a gain can be certain to [severe].
-var replicates = []int{0, 6, 5, 5}
+// fewest is how many trials a cell needs to be compared: with five of each a gain can be certain to [severe].
+const fewest = 5
 
-// fewest is how many trials a cell needs for a gain that is expected: with four of each an interval of
-// 95 % can exclude none.
-const fewest = 4
+// replicates of each cell of the full factorial, by the number of remedies in it.
+var replicates = []int{0, 6, fewest, fewest}
 
 // session is one advice under way.
 type session struct {
@@ -189,7 +187,7 @@ func (s *session) asFound() error {
 func (s *session) profile() error {
 	e := &s.report.AsFound
 	within := time.Until(s.deadline) - (1+2*fewest)*s.each
-	if within < 2*profileFor {
+	if within < 3*profileFor/2 {
 		e.Warnings = append(e.Warnings, "not profiled: the budget has no time for it: "+raiseBudget)
 		return nil
 	}
