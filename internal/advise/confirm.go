@@ -158,9 +158,10 @@ func verdicts(remedies []Remedy, c cells, taken int) []Verdict {
 }
 
 // undecided reports whether a change that did not certainly gain or cost may gain all the same: it seems to,
-// or has too few trials for anything to be certain.
+// its interval holds a gain that is [wide], or it has too few trials for anything to be certain.
 func (g *Gains) undecided() bool {
-	return g.worth() >= worthwhile || g.Throughput.N < fewest
+	return g.worth() >= worthwhile || g.Throughput.N < fewest || g.Throughput.Hi >= wide ||
+		g.Scaled != nil && g.Throughput.Value > -worthwhile/2 && g.Scaled.Hi >= wide
 }
 
 // screenedOnly is the verdict on a remedy that did not come into the factorial.

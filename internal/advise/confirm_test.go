@@ -71,6 +71,7 @@ func TestNotKnown(t *testing.T) {
 		want       Word
 	}{
 		{"wide", loose, times(loose, 1.2), NotKnown},
+		{"seems less, may be much more", loose, []float64{40, 60, 70, 85, 120, 250}, NotKnown},
 		{"twice as much, three times", tight, times(tight, 2), NotKnown},
 		{"nothing, three times", tight, tight, NotKnown},
 		{"nothing", []float64{100, 101, 102, 103, 104}, []float64{100.5, 101.5, 102.5, 103.5, 99.5}, Nothing},
@@ -92,6 +93,7 @@ func TestNotKnown(t *testing.T) {
 	}{
 		{Screened{Throughput: 0.12, Noise: 0.1}, NotKnown},
 		{Screened{Throughput: 0.02, Noise: 0.1}, Nothing},
+		{Screened{Throughput: 0.003, Noise: 0.21}, NotKnown},
 		{Screened{Throughput: 0.001, Scaled: 0.2, Noise: 0.001, ScaledNoise: 0.15}, NotKnown},
 		{Screened{Throughput: 0.3, Noise: 0.01, Survives: true}, NotKnown}, // and three others came first
 		{Screened{Throughput: -0.3, Noise: 0.01}, Costs},

@@ -30,6 +30,8 @@ type Screened struct {
 const (
 	// worthwhile is the least gain that is advised.
 	worthwhile = 0.05
+	// wide is a gain that can't be overlooked: where it is not ruled out, nothing was learnt.
+	wide = 0.25
 	// survive is how many pseudo standard errors an effect must have to be looked at again.
 	survive = 2.0
 	// maxSurvivors is how many remedies the full factorial has at most.
@@ -109,8 +111,12 @@ func (s Screened) standsOut(noises float64) bool {
 		s.Throughput >= -worthwhile/2 && s.Scaled >= max(worthwhile, noises*s.ScaledNoise)
 }
 
-// undecided reports whether it seems to gain what is worth having, yet may be noise.
-func (s Screened) undecided() bool { return !s.few && !s.Survives && s.standsOut(0) }
+// undecided reports whether it seems to gain what is worth having, yet may be noise, or whether the noise would hide
+// a gain that is [wide].
+func (s Screened) undecided() bool {
+	return !s.few && !s.Survives && (s.standsOut(0) || s.Throughput+survive*s.Noise >= wide ||
+		s.Throughput >= -worthwhile/2 && s.Scaled+survive*s.ScaledNoise >= wide)
+}
 
 // pseudoError is Lenth's pseudo standard error (Technometrics 31, 1989): the noise of an
 // effect, told from all effects together under the belief that most are none.
