@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -222,6 +223,31 @@ func TestQdiscByHandIsLeft(t *testing.T) {
 		if err := k.Write("nosuch"); !host.IsNotSupported(err) {
 			t.Errorf("a kind that the kernel lacks: %v", err)
 		}
+	})
+}
+
+// TestQdiscAfterQdisc goes from one kind to another, by the knob and by its command.
+func TestQdiscAfterQdisc(t *testing.T) {
+	inVeth(t, func(root host.Root) {
+		k := Qdisc("sm0")
+		holding(t, root, func(s *Set) {
+			for _, kind := range []string{"pfifo", "bfifo", "pfifo", "bfifo"} {
+				put(t, s, k, kind)
+				reads(t, k, kind)
+			}
+		})
+		reads(t, k, "default")
+		for _, kind := range []string{"pfifo", "bfifo", "bfifo", "pfifo", "default", "bfifo"} {
+			// As in the emitted scripts. A child of this thread is in its namespace.
+			if out, err := exec.Command("sh", "-euc", k.Command(kind)).CombinedOutput(); err != nil {
+				t.Errorf("%s: %v: %s", k.Command(kind), err, out)
+			}
+			reads(t, k, kind)
+		}
+		if err := k.Write("default"); err != nil {
+			t.Error(err)
+		}
+		reads(t, k, "default")
 	})
 }
 

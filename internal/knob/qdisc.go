@@ -12,9 +12,11 @@ import (
 	"github.com/stackmeter/stackmeter/internal/host"
 )
 
-// qdiscMajor marks the queueing disciplines that a knob made, all with the
-// kernel's default parameters: only those can be put back exactly.
-const qdiscMajor = 0x5ac0
+// qdiscMajors mark the queueing disciplines that a knob made, all with the
+// kernel's default parameters: only those can be put back exactly. There are two, as the kernel
+// takes a replacement under the same handle for a change of what is there, and refuses
+// another kind (tc_modify_qdisc in net/sched/sch_api.c).
+var qdiscMajors = [2]uint16{0x5ac0, 0x5ac1}
 
 // defaultQdisc is what the kernel attaches by itself: net.core.default_qdisc, below mq where the NIC
 // has several queues; noqueue for virtual NICs.
@@ -49,25 +51,33 @@ func (q *qdisc) Canonical(v string) (string, error) {
 }
 
 func (q *qdisc) Read() (string, error) {
+	kind, _, err := q.root()
+	return kind, err
+}
+
+// root returns the value in force and, where a knob made it, the major of its handle.
+func (q *qdisc) root() (kind string, major uint16, err error) {
 	l, err := link(q.nic)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	all, err := netlink.QdiscList(l)
 	if err != nil {
-		return "", fmt.Errorf("qdisc of %s: %w", q.nic, err)
+		return "", 0, fmt.Errorf("qdisc of %s: %w", q.nic, err)
 	}
 	for _, d := range all {
 		a := d.Attrs()
 		if a.Parent != netlink.HANDLE_ROOT || a.Handle == netlink.HANDLE_NONE {
 			continue
 		}
-		if a.Handle == netlink.MakeHandle(qdiscMajor, 0) {
-			return d.Type(), nil
+		for _, m := range qdiscMajors {
+			if a.Handle == netlink.MakeHandle(m, 0) {
+				return d.Type(), m, nil
+			}
 		}
-		return d.Type() + byHand, nil
+		return d.Type() + byHand, 0, nil
 	}
-	return defaultQdisc, nil
+	return defaultQdisc, 0, nil
 }
 
 func (q *qdisc) writable() error {
@@ -91,7 +101,7 @@ func (q *qdisc) ours(now string) error {
 }
 
 func (q *qdisc) Write(v string) error {
-	now, err := q.Read()
+	now, major, err := q.root()
 	if err != nil || now == v {
 		return err
 	}
@@ -102,13 +112,18 @@ func (q *qdisc) Write(v string) error {
 	if err != nil {
 		return err
 	}
-	attrs := netlink.QdiscAttrs{LinkIndex: l.Attrs().Index, Handle: netlink.MakeHandle(qdiscMajor, 0), Parent: netlink.HANDLE_ROOT}
+	attrs := netlink.QdiscAttrs{LinkIndex: l.Attrs().Index, Handle: netlink.MakeHandle(major, 0), Parent: netlink.HANDLE_ROOT}
 	if v == defaultQdisc {
 		return netlink.QdiscDel(&netlink.GenericQdisc{QdiscAttrs: attrs, QdiscType: now})
 	}
 	if strings.HasSuffix(v, byHand) {
 		return &host.NotSupportedError{What: "set the qdisc of " + q.nic + " to " + v, Reason: "its parameters are not known", Mend: "use tc"}
 	}
+	other := qdiscMajors[0]
+	if major == other {
+		other = qdiscMajors[1]
+	}
+	attrs.Handle = netlink.MakeHandle(other, 0)
 	err = netlink.QdiscReplace(&netlink.GenericQdisc{QdiscAttrs: attrs, QdiscType: v})
 	if errors.Is(err, unix.ENOENT) {
 		return &host.NotSupportedError{What: "qdisc " + v, Reason: "this kernel has none of that kind", Mend: "build or load the module sch_" + v}
@@ -120,5 +135,8 @@ func (q *qdisc) Command(v string) string {
 	if v == defaultQdisc {
 		return fmt.Sprintf("tc qdisc del dev %s root 2>/dev/null || true", q.nic)
 	}
-	return fmt.Sprintf("tc qdisc replace dev %s root handle %x: %s", q.nic, qdiscMajor, v)
+	replace := func(major uint16) string {
+		return fmt.Sprintf("tc qdisc replace dev %s root handle %x: %s", q.nic, major, v)
+	}
+	return replace(qdiscMajors[0]) + " 2>/dev/null || " + replace(qdiscMajors[1])
 }
