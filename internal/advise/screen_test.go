@@ -93,3 +93,29 @@ func TestEffects(t *testing.T) {
 		}
 	}
 }
+
+// TestOwnNoise has CPU time that scatters more than throughput, and no effect, and wants few remedies to
+// survive for it.
+func TestOwnNoise(t *testing.T) {
+	remedies := []Remedy{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}, {Name: "e"}, {Name: "f"}}
+	rng := rand.New(rand.NewPCG(3, 2))
+	const designs = 200
+	survived := 0
+	for range designs {
+		var runs []screened
+		for _, row := range design(len(remedies)) {
+			runs = append(runs, screened{row, trial.Trial{
+				ThroughputBitsPerSecond: 1e10 * math.Exp(0.02*rng.NormFloat64()), ScaledToCPU: 1e10 * math.Exp(0.15*rng.NormFloat64()),
+			}})
+		}
+		for _, s := range effects(remedies, runs, func(Remedy) bool { return false }) {
+			if s.Survives {
+				survived++
+			}
+		}
+	}
+	t.Logf("%d of %d remedies survive", survived, designs*len(remedies))
+	if survived > designs*len(remedies)/10 {
+		t.Errorf("%d of %d remedies survive noise", survived, designs*len(remedies))
+	}
+}
