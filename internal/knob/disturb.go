@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/stackmeter/stackmeter/internal/host"
-	"github.com/stackmeter/stackmeter/internal/sysx"
 )
 
 // disturbed lists the settings that the kernel may change by itself when a knob goes
@@ -58,10 +57,6 @@ func queueKnobs(root host.Root, nic string) []Knob {
 // note makes entries of the knobs' present values; what is gone or not set is left
 // out.
 func note(ks []Knob) ([]*entry, error) {
-	here, err := sysx.NetNS()
-	if err != nil {
-		return nil, err
-	}
 	var es []*entry
 	for _, k := range ks {
 		v, err := k.Read()
@@ -69,11 +64,11 @@ func note(ks []Knob) ([]*entry, error) {
 			continue
 		}
 		i := k.Info()
-		e := &entry{Type: "bystander", Kind: i.Kind, Key: i.Key, Name: i.Name, Target: i.Target, Old: v}
-		if i.InNetNS {
-			e.NetNS = here
+		p, err := placeOf(i)
+		if err != nil {
+			return nil, err
 		}
-		es = append(es, e)
+		es = append(es, &entry{Type: "bystander", Kind: i.Kind, Key: i.Key, Name: i.Name, Target: i.Target, Old: v, place: p})
 	}
 	return es, nil
 }

@@ -3,8 +3,6 @@ package knob
 import (
 	"context"
 	"fmt"
-
-	"github.com/stackmeter/stackmeter/internal/sysx"
 )
 
 // Guard notes a knob that the caller is going to change by itself, over and
@@ -20,10 +18,8 @@ func (s *Set) Guard(ctx context.Context, k Knob) error {
 		return fmt.Errorf("read %s of %s: %w", info.Name, info.Target, err)
 	}
 	e := &entry{Type: "bystander", Kind: info.Kind, Key: info.Key, Name: info.Name, Target: info.Target, Old: old}
-	if info.InNetNS {
-		if e.NetNS, err = sysx.NetNS(); err != nil {
-			return err
-		}
+	if e.place, err = placeOf(info); err != nil {
+		return err
 	}
 	if err := s.journal.append(e); err != nil {
 		return err

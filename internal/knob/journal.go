@@ -37,19 +37,19 @@ type Owner struct {
 
 // entry is a line of a journal.
 type entry struct {
-	Type   string     `json:"type"` // "owner", "change", "verified", "bystander", "process", "undone", "kept"
-	Seq    int        `json:"seq,omitempty"`
-	Owner  *Owner     `json:"owner,omitempty"`
-	Kind   string     `json:"kind,omitempty"`
-	Key    string     `json:"key,omitempty"`
-	Name   string     `json:"name,omitempty"`
-	Target string     `json:"target,omitempty"`
-	Old    string     `json:"old"`
-	New    string     `json:"new"`
-	NetNS  uint64     `json:"netns,omitempty"` // inode of the network namespace it belongs to; 0: the machine
-	Task   *host.Task `json:"task,omitempty"`
-	Exe    string     `json:"exe,omitempty"`
-	Label  *Label     `json:"label,omitempty"` // of "kept"
+	Type   string `json:"type"` // "owner", "change", "verified", "bystander", "process", "undone", "kept"
+	Seq    int    `json:"seq,omitempty"`
+	Owner  *Owner `json:"owner,omitempty"`
+	Kind   string `json:"kind,omitempty"`
+	Key    string `json:"key,omitempty"`
+	Name   string `json:"name,omitempty"`
+	Target string `json:"target,omitempty"`
+	Old    string `json:"old"`
+	New    string `json:"new"`
+	place
+	Task  *host.Task `json:"task,omitempty"`
+	Exe   string     `json:"exe,omitempty"`
+	Label *Label     `json:"label,omitempty"` // of "kept"
 	// Rounds: the kernel may make another value of New. Until the change is noted as verified, whatever
 	// is read is taken for its doing.
 	Rounds bool `json:"rounds,omitempty"`

@@ -97,8 +97,13 @@ func (k *linkSizeKnob) Command(v string) string {
 // link looks a NIC up; the error wraps fs.ErrNotExist where there is none.
 func link(nic string) (netlink.Link, error) {
 	l, err := netlink.LinkByName(nic)
+	return l, absent(err, nic)
+}
+
+// absent makes fs.ErrNotExist of the library's error for a NIC that there is none of.
+func absent(err error, nic string) error {
 	if _, none := err.(netlink.LinkNotFoundError); none { //nolint:errorlint // the library returns it bare
-		err = fmt.Errorf("NIC %s: %w", nic, fs.ErrNotExist)
+		return fmt.Errorf("NIC %s: %w", nic, fs.ErrNotExist)
 	}
-	return l, err
+	return err
 }

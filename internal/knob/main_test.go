@@ -38,7 +38,7 @@ func victim(dir string) {
 	j, err := NewJournal(root, dir)
 	if err == nil {
 		s := NewSet(root, j)
-		for _, w := range wanted(root) {
+		for _, w := range wanted(root, "sm0") {
 			if err = s.Put(context.Background(), w.Knob, w.Value); err != nil {
 				break
 			}
@@ -51,8 +51,8 @@ func victim(dir string) {
 	os.Exit(1)
 }
 
-// wanted are settings of the NIC sm0, each other than the kernel's default.
-func wanted(root host.Root) []Setting {
+// wanted are settings of a NIC, each other than the kernel's default.
+func wanted(root host.Root, nic string) []Setting {
 	must := func(k Knob, err error) Knob {
 		if err != nil {
 			panic(err)
@@ -60,24 +60,24 @@ func wanted(root host.Root) []Setting {
 		return k
 	}
 	return []Setting{
-		{must(Ethtool("sm0", "rx-channels")), "1"},
-		{must(LinkSize("sm0", "gso-max-size")), "30000"},
-		{must(LinkSize("sm0", "gro-max-size")), "31000"},
-		{must(LinkSize("sm0", "gro-ipv4-max-size")), "32000"},
-		{RFS(root, "sm0", 0), "64"},
-		{NICNumber(root, "sm0", "gro_flush_timeout"), "20000"},
-		{NICNumber(root, "sm0", "napi_defer_hard_irqs"), "2"},
-		{NICNumber(root, "sm0", "tx_queue_len"), "500"},
-		{Qdisc("sm0"), "pfifo"},
+		{must(Ethtool(nic, "rx-channels")), "1"},
+		{must(LinkSize(nic, "gso-max-size")), "30000"},
+		{must(LinkSize(nic, "gro-max-size")), "31000"},
+		{must(LinkSize(nic, "gro-ipv4-max-size")), "32000"},
+		{RFS(root, nic, 0), "64"},
+		{NICNumber(root, nic, "gro_flush_timeout"), "20000"},
+		{NICNumber(root, nic, "napi_defer_hard_irqs"), "2"},
+		{NICNumber(root, nic, "tx_queue_len"), "500"},
+		{Qdisc(nic), "pfifo"},
 		{Sysctl(root, "net.ipv4.tcp_rmem"), "4096 100000 5000000"},
 		{Sysctl(root, "net.ipv4.tcp_congestion_control"), "reno"},
-		{MTU(root, "sm0"), "1400"},
-		{MTU(root, "sm0"), "1300"},
-		{RPS(root, "sm0", 0), "1"},
-		{XPS(root, "sm0", 0), "1"},
-		{Offload("sm0", "tso"), "off"},
-		{Offload("sm0", "gro"), "on"},
-		{ThreadedNAPI(root, "sm0"), "1"},
+		{MTU(root, nic), "1400"},
+		{MTU(root, nic), "1300"},
+		{RPS(root, nic, 0), "1"},
+		{XPS(root, nic, 0), "1"},
+		{Offload(nic, "tso"), "off"},
+		{Offload(nic, "gro"), "on"},
+		{ThreadedNAPI(root, nic), "1"},
 	}
 }
 

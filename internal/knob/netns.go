@@ -1,7 +1,10 @@
 package knob
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/stackmeter/stackmeter/internal/host"
 	"github.com/stackmeter/stackmeter/internal/sysx"
@@ -11,19 +14,11 @@ import (
 func undoEntry(root host.Root, e *entry, r *Report) bool {
 	here, err := sysx.NetNS()
 	if err != nil {
-		r.Failed = append(r.Failed, Failure{change(e), err.Error(), ""})
+		r.Failed = append(r.Failed, failure(root, e, err, ""))
 		return false
 	}
-	in := func(root host.Root) bool {
-		k, err := open(root, e.Kind, e.Key)
-		if err != nil {
-			r.Failed = append(r.Failed, Failure{change(e), err.Error(), ""})
-			return false
-		}
-		return undo(k, e, r)
-	}
 	if e.NetNS == 0 || e.NetNS == here {
-		return in(root)
+		return undoHere(root, nil, e, r)
 	}
 	path := findNetNS(root, e.NetNS)
 	if path == "" {
@@ -32,25 +27,79 @@ func undoEntry(root host.Root, e *entry, r *Report) bool {
 	}
 	var ok bool
 	err = sysx.InNetNS(path, func(sysfs string) error {
-		ok = in(host.Root{Proc: root.Proc, Sys: sysfs})
+		ok = undoHere(host.Root{Proc: root.Proc, Sys: sysfs}, nil, e, r)
 		return nil
 	})
 	if err != nil {
-		r.Failed = append(r.Failed, Failure{change(e), err.Error(), ""})
+		r.Failed = append(r.Failed, failure(root, e, err, ""))
 	}
 	return ok && err == nil
 }
 
-// findNetNS looks for a process or a named mount (ip netns) that holds the
+// undoHere undoes an entry in the calling thread's network namespace. given is its knob, or nil
+// for the one that the entry names.
+func undoHere(root host.Root, given Knob, e *entry, r *Report) bool {
+	key, err := e.locate(e.Kind, e.Key)
+	if gone(err) {
+		r.Gone = append(r.Gone, change(e))
+		return true
+	}
+	if err == nil && (given == nil || key != e.Key) {
+		given, err = open(root, e.Kind, key)
+	}
+	if err != nil {
+		r.Failed = append(r.Failed, failure(root, e, err, ""))
+		return false
+	}
+	return undo(root, given, e, r)
+}
+
+// namedNetNS is where ip-netns(8) mounts the namespaces that it names.
+const namedNetNS = "/run/netns"
+
+// findNetNS looks for a named mount (ip netns) or a process that holds the
 // namespace; "" where there is none.
 func findNetNS(root host.Root, id uint64) string {
-	for _, pattern := range []string{filepath.Join(root.Proc, "[0-9]*/ns/net"), "/run/netns/*"} {
+	self := filepath.Join(root.Proc, fmt.Sprint(os.Getpid()), "ns/net")
+	for _, pattern := range []string{filepath.Join(namedNetNS, "*"), filepath.Join(root.Proc, "[0-9]*/ns/net")} {
 		paths, _ := filepath.Glob(pattern)
 		for _, p := range paths {
-			if n, err := sysx.NetNSOf(p); err == nil && n == id {
+			if n, err := sysx.NetNSOf(p); err == nil && n == id && p != self {
 				return p
 			}
 		}
 	}
 	return ""
+}
+
+// fromFirst makes of a command for a network namespace one that can be given in
+// the machine's first, where the same name may be another NIC's.
+func fromFirst(root host.Root, id uint64, command string) string {
+	first, err := sysx.NetNSOf(filepath.Join(root.Proc, "1/ns/net"))
+	if command == "" || id == 0 || err != nil || id == first {
+		return command
+	}
+	path := findNetNS(root, id)
+	switch {
+	case path == "":
+		return command
+	case filepath.Dir(path) == namedNetNS:
+		return fmt.Sprintf("ip netns exec %s sh -c %s", filepath.Base(path), quote(command))
+	case strings.Contains(command, "/sys/"):
+		// nsenter(1) keeps the sysfs of the caller, which shows the NICs of its namespace.
+		return fmt.Sprintf("nsenter --net=%s unshare --mount sh -c %s", path, quote("mount -t sysfs sysfs /sys && "+command))
+	}
+	return fmt.Sprintf("nsenter --net=%s sh -c %s", path, quote(command))
+}
+
+// oneOfSameNumber notes, once for a journal, that it doesn't tell namespaces apart that had the
+// same number one after the other: one of an older version, or of a kernel that can't tell.
+func oneOfSameNumber(root host.Root, path string, entries []*entry, r *Report) {
+	first, err := sysx.NetNSOf(filepath.Join(root.Proc, "1/ns/net"))
+	for _, e := range entries {
+		if e.NetNS != 0 && e.Cookie == 0 && (err != nil || e.NetNS != first) {
+			r.Notes = append(r.Notes, fmt.Sprintf("%s: knows its network namespace by an inode number only, which the kernel gives again to a later one: written by an older stackmeter, or Linux before 5.14", path))
+			return
+		}
+	}
 }

@@ -30,7 +30,14 @@ type Change struct {
 type Failure struct {
 	Change
 	Error   string `json:"error"`
-	Command string `json:"command,omitempty"` // shell command that undoes it; empty if not known
+	Command string `json:"command,omitempty"` // shell command that undoes it, in the machine's first network namespace; empty if not known
+
+	journal string // where it is noted
+	seq     int
+}
+
+func failure(root host.Root, e *entry, err error, command string) Failure {
+	return Failure{Change: change(e), Error: err.Error(), Command: fromFirst(root, e.NetNS, command), seq: e.Seq}
 }
 
 // Report is what a restoration came to.
@@ -50,12 +57,22 @@ func (r Report) Err() error { return errors.Join(errorsOf(r.Failed)...) }
 func errorsOf(fs []Failure) []error {
 	var errs []error
 	for _, f := range fs {
-		errs = append(errs, fmt.Errorf("%s of %s not restored to %q: %s (by hand: %s)", f.Name, f.Target, f.Old, f.Error, f.Command))
+		hand := ""
+		if f.Command != "" {
+			hand = " (by hand: " + f.Command + ")"
+		}
+		errs = append(errs, fmt.Errorf("%s of %s not restored to %q: %s%s", f.Name, f.Target, f.Old, f.Error, hand))
 	}
 	return errs
 }
 
-func change(e *entry) Change { return Change{e.Name, e.Target, e.Old, e.New} }
+func change(e *entry) Change {
+	c := Change{e.Name, e.Target, e.Old, e.New}
+	if e.renamed != "" {
+		c.Target += " (now " + e.renamed + ")"
+	}
+	return c
+}
 
 func gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENODEV)
@@ -63,7 +80,7 @@ func gone(err error) bool {
 
 // undo puts one change back, adds to the report how it went, and reports whether the
 // entry is dealt with.
-func undo(k Knob, e *entry, r *Report) bool {
+func undo(root host.Root, k Knob, e *entry, r *Report) bool {
 	var err error
 	// A NIC that is being unregistered (its peer's namespace has ended) answers EINVAL
 	// for a while before its files go: what fails is tried again.
@@ -92,7 +109,7 @@ func undo(k Knob, e *entry, r *Report) bool {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	r.Failed = append(r.Failed, Failure{change(e), err.Error(), k.Command(e.Old)})
+	r.Failed = append(r.Failed, failure(root, e, err, k.Command(e.Old)))
 	return false
 }
 
@@ -184,7 +201,11 @@ func recoverFile(root host.Root, path string, r *Report) (inUse *Owner, err erro
 	if n := len(b); n > 0 && b[n-1] != '\n' {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s: the last line is cut off; that change had not been made", path))
 	}
+	before := len(r.Failed)
 	left := replay(root, f, owner, entries, r)
+	for i := range r.Failed[before:] {
+		r.Failed[before+i].journal = path
+	}
 	if bad != nil {
 		kept := path + ".bad"
 		return nil, errors.Join(fmt.Errorf("journal %s: %w; the file is kept as %s: check by hand what it says, then remove it", path, bad, kept), os.Rename(path, kept))
@@ -233,10 +254,13 @@ func replay(root host.Root, f *os.File, owner Owner, entries []*entry, r *Report
 	for _, e := range entries {
 		e.verified = verified[e.Seq]
 	}
-	reboot := owner.BootID != "" && owner.BootID != root.BootID()
+	reboot := owner.ended(root)
 	open := slices.DeleteFunc(slices.Clone(entries), func(e *entry) bool {
 		return slices.Contains([]string{"undone", "owner", "kept", "verified"}, e.Type) || undone[e.Seq]
 	})
+	if !reboot {
+		oneOfSameNumber(root, f.Name(), open, r)
+	}
 	for _, e := range open {
 		if e.Type == "process" && e.Task != nil && !reboot && kill(root, *e.Task, e.Exe) {
 			r.Killed = append(r.Killed, *e.Task)
@@ -265,6 +289,9 @@ func replay(root host.Root, f *os.File, owner Owner, entries []*entry, r *Report
 	}
 	return left
 }
+
+// ended reports whether the machine has booted since, which took the settings with it.
+func (o Owner) ended(root host.Root) bool { return o.BootID != "" && o.BootID != root.BootID() }
 
 // kill ends the very task and waits for its end, for 2 s at most.
 func kill(root host.Root, t host.Task, exe string) bool {

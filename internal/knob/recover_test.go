@@ -20,7 +20,7 @@ func TestRecoverAfterKill(t *testing.T) {
 		t.Run(cut, func(t *testing.T) {
 			dir := t.TempDir()
 			inVeth(t, func(root host.Root) {
-				want := wanted(root)
+				want := wanted(root, "sm0")
 				before := values(t, want)
 				cmd := startVictim(t, dir)
 				changed := values(t, want)
@@ -67,7 +67,7 @@ func TestRecoverFromElsewhere(t *testing.T) {
 	dir := t.TempDir()
 	var before, after map[string]string
 	inVeth(t, func(root host.Root) {
-		want := wanted(root)
+		want := wanted(root, "sm0")
 		before = values(t, want)
 		cmd := startVictim(t, dir)
 		holder := exec.Command("sleep", "60")
@@ -230,7 +230,7 @@ func (*leaving) Write(string) error { return unix.EINVAL }
 func TestLeavingNICIsGone(t *testing.T) {
 	var r Report
 	k := &leaving{Knob: MTU(host.Live(), "sm0")}
-	if !undo(k, &entry{Type: "change", Old: "1500", New: "1400"}, &r) || len(r.Gone) != 1 || len(r.Failed) > 0 {
+	if !undo(host.Live(), k, &entry{Type: "change", Old: "1500", New: "1400"}, &r) || len(r.Gone) != 1 || len(r.Failed) > 0 {
 		t.Errorf("%+v", r)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/stackmeter/stackmeter/internal/host"
-	"github.com/stackmeter/stackmeter/internal/sysx"
 	"github.com/stackmeter/stackmeter/internal/trial"
 )
 
@@ -75,10 +74,8 @@ func (s *Set) Put(ctx context.Context, k Knob, value string) error {
 		return err
 	}
 	e := &entry{Type: "change", Kind: info.Kind, Key: info.Key, Name: info.Name, Target: info.Target, Old: old, New: want, Rounds: rounds(info.Kind)}
-	if info.InNetNS {
-		if e.NetNS, err = sysx.NetNS(); err != nil {
-			return err
-		}
+	if e.place, err = placeOf(info); err != nil {
+		return err
 	}
 	es = append(es, e)
 	if err := s.journal.append(es...); err != nil {
@@ -212,16 +209,15 @@ func (s *Set) release(keep func(held) bool) {
 func (s *Set) undo(h held) {
 	for _, e := range slices.Backward(h.entries) {
 		e.Rounds = e.Rounds || !e.verified
-		k := h.Knob
-		var err error
-		if e.Type == "bystander" {
-			k, err = open(s.root, e.Kind, e.Key)
+		var given Knob
+		if e.Type != "bystander" {
+			given = h.Knob
 		}
-		if err == nil && undo(k, e, &s.left) {
-			err = s.journal.undone(e.Seq)
+		if !undoHere(s.root, given, e, &s.left) {
+			continue
 		}
-		if err != nil {
-			s.left.Failed = append(s.left.Failed, Failure{change(e), err.Error(), k.Command(e.Old)})
+		if err := s.journal.undone(e.Seq); err != nil {
+			s.left.Failed = append(s.left.Failed, failure(s.root, e, err, h.Knob.Command(e.Old)))
 		}
 	}
 }

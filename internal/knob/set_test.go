@@ -14,7 +14,7 @@ import (
 func TestSetRestoresEveryKnob(t *testing.T) {
 	dir := t.TempDir()
 	inVeth(t, func(root host.Root) {
-		want := wanted(root)
+		want := wanted(root, "sm0")
 		before := values(t, want)
 		j, err := NewJournal(root, dir)
 		if err != nil {

@@ -23,6 +23,24 @@ func NetNSOf(path string) (uint64, error) {
 	return st.Ino, nil
 }
 
+// NetNSCookie returns the number of the calling thread's network namespace that no
+// other gets until the machine boots (SO_NETNS_COOKIE, Linux 5.14); 0 where the kernel has none.
+func NetNSCookie() (uint64, error) {
+	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, fmt.Errorf("identify the network namespace: %w", err)
+	}
+	defer unix.Close(s)
+	cookie, err := unix.GetsockoptUint64(s, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if errors.Is(err, unix.ENOPROTOOPT) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("identify the network namespace: SO_NETNS_COOKIE: %w", err)
+	}
+	return cookie, nil
+}
+
 // InNetNS runs f in the network namespace at path, on a thread of its own that
 // ends with it. f gets the path of a sysfs that shows that namespace's NICs; it is
 // valid in all of this process's threads until f returns. f must not start
