@@ -32,6 +32,35 @@ func RSSIndirection(nic string) ([]uint32, error) {
 	return table[2:], nil
 }
 
+// SetRSSIndirection writes a NIC's RSS indirection table, which must have as many entries as
+// [RSSIndirection] returns (ETHTOOL_SRXFHINDIR, ethtool_set_rxfh_indir in net/ethtool/ioctl.c). The error
+// wraps unix.EINVAL where an entry names a queue that the NIC doesn't have.
+func SetRSSIndirection(nic string, table []uint32) error {
+	buf := append([]uint32{unix.ETHTOOL_SRXFHINDIR, uint32(len(table))}, table...)
+	return ethtool(nic, "RSS indirection", buf)
+}
+
+// rxnfcWords is struct ethtool_rxnfc, in words of 32 bits; the number of rings is in its
+// field data.
+const (
+	rxnfcWords = 48
+	rxnfcData  = 2
+)
+
+// ReceiveRings returns how many receive queues RSS may lead to (ETHTOOL_GRXRINGS).
+func ReceiveRings(nic string) (int, error) {
+	buf := make([]uint32, rxnfcWords)
+	buf[0] = unix.ETHTOOL_GRXRINGS
+	if err := ethtool(nic, "number of receive rings", buf); err != nil {
+		return 0, err
+	}
+	n := *(*uint64)(unsafe.Pointer(&buf[rxnfcData]))
+	if n > maxIndirection {
+		return 0, fmt.Errorf("number of receive rings of %s: %d: %w", nic, n, unix.EPROTO)
+	}
+	return int(n), nil
+}
+
 // Of struct ethtool_link_settings, in words of 32 bits: the fixed part, and the one with
 // link_mode_masks_nwords in its last byte as memory has it.
 const (

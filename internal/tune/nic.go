@@ -37,7 +37,7 @@ func nicCatalogue() []*Definition {
 	parameter("rx-ring", "frames that each receive ring holds; too few drop bursts, too many spoil the cache", "a number of frames", count)
 	parameter("tx-ring", "frames that each transmit ring holds", "a number of frames", count)
 
-	out = append(out, single(Definition{
+	out = append(out, rss(), single(Definition{
 		Scope: NIC, Name: "mtu", Doc: "largest packet without the link header; all of a link must agree", Source: sourceNIC,
 		Form: "bytes, 68 to 65535", canon: number(68, 65535),
 	}, func(m *Machine, nic string) (knob.Knob, error) { return knob.MTU(m.Root, nic), nil }))

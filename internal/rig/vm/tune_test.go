@@ -26,6 +26,8 @@ var sharers = []string{"old1", "old2"}
 // values aretried in this order; those that a driver can't have are skipped.
 var values = []struct{ name, value string }{
 	{"combined-channels", "2"},
+	{"rss", "0*3,1"},
+	{"rss", "equal 1"},
 	{"irq-affinity", "all"},
 	{"irq-affinity", "3 2"},
 	{"irq-affinity", "spread"},
@@ -47,7 +49,7 @@ var values = []struct{ name, value string }{
 // settable is what each card's driver must let be set, so that the test can't pass with nothing
 // tried.
 var settable = map[string][]string{
-	"srv0":  {"irq-affinity", "combined-channels", "mtu", "rps", "xps", "rfs", "tso", "gro", "rx-ring", "gro-flush-timeout", "threaded-napi", "qdisc"},
+	"srv0":  {"irq-affinity", "combined-channels", "rss", "mtu", "rps", "xps", "rfs", "tso", "gro", "rx-ring", "gro-flush-timeout", "threaded-napi", "qdisc"},
 	"old0":  {"irq-affinity", "mtu", "rps", "rfs", "rx-ring", "tso", "gro", "rx-checksum"},
 	"old1":  {"rx-ring", "gro", "rps"},
 	"pcie0": {"irq-affinity", "mtu", "rx-usecs", "rx-ring", "gro", "rps"},
