@@ -314,7 +314,7 @@ func putBack(b *experiment.Bench) error {
 	if err == nil {
 		return nil
 	}
-	if _, failed := recoverNow(context.Background()); failed != nil {
+	if failed := notRestored(recoverNow(context.Background(), false)); failed != nil {
 		return &exitError{exitNotRestored, errors.Join(err, failed)}
 	}
 	return &exitError{exitFailed, fmt.Errorf("an agent failed; its settings were put back for it: %w", err)}

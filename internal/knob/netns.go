@@ -72,11 +72,11 @@ func findNetNS(root host.Root, id uint64) string {
 	return ""
 }
 
-// fromFirst makes of a command for a network namespace one that can be given in
-// the machine's first, where the same name may be another NIC's.
-func fromFirst(root host.Root, id uint64, command string) string {
-	first, err := sysx.NetNSOf(filepath.Join(root.Proc, "1/ns/net"))
-	if command == "" || id == 0 || err != nil || id == first {
+// fromOutside makes of a command for a network namespace one that can be given where this
+// process was started, such as in the shell before `ip netns exec`: there the same name may be another NIC's.
+func fromOutside(root host.Root, id uint64, command string) string {
+	outside, err := sysx.NetNSOf(filepath.Join(root.Proc, fmt.Sprint(os.Getppid()), "ns/net"))
+	if command == "" || id == 0 || (err == nil && id == outside) {
 		return command
 	}
 	path := findNetNS(root, id)

@@ -2,6 +2,7 @@ package knob
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -183,6 +184,40 @@ func TestOwnRenamedNICIsFollowed(t *testing.T) {
 			rename(t, "sm0", "sm9")
 		})
 		reads(t, MTU(root, "sm9"), "1300")
+	})
+}
+
+// TestCommandFromOutside gives the command for a namespace without a name in the machine's own.
+func TestCommandFromOutside(t *testing.T) {
+	inVeth(t, func(root host.Root) {
+		here, err := sysx.NetNS()
+		if err != nil {
+			t.Error(err)
+		}
+		holder := exec.Command("sleep", "60")
+		if err := holder.Start(); err != nil {
+			t.Error(err)
+			return
+		}
+		defer holder.Wait()
+		defer holder.Process.Kill()
+		ports := Sysctl(root, "net.ipv4.ip_local_port_range")
+		commands := []string{
+			fromOutside(root, here, MTU(root, "sm0").Command("1400")),
+			fromOutside(root, here, ports.Command("20000 30000")),
+		}
+		done := make(chan struct{})
+		go func() { // on another thread, in the machine's namespace
+			defer close(done)
+			for _, c := range commands {
+				if out, err := exec.Command("sh", "-euc", c).CombinedOutput(); err != nil {
+					t.Errorf("%s: %v: %s", c, err, out)
+				}
+			}
+		}()
+		<-done
+		reads(t, MTU(root, "sm0"), "1400")
+		reads(t, ports, "20000 30000")
 	})
 }
 

@@ -30,14 +30,14 @@ type Change struct {
 type Failure struct {
 	Change
 	Error   string `json:"error"`
-	Command string `json:"command,omitempty"` // shell command that undoes it, in the machine's first network namespace; empty if not known
+	Command string `json:"command,omitempty"` // shell command that undoes it, for the network namespace in which this process was started; empty if not known
 
 	journal string // where it is noted
 	seq     int
 }
 
 func failure(root host.Root, e *entry, err error, command string) Failure {
-	return Failure{Change: change(e), Error: err.Error(), Command: fromFirst(root, e.NetNS, command), seq: e.Seq}
+	return Failure{Change: change(e), Error: err.Error(), Command: fromOutside(root, e.NetNS, command), seq: e.Seq}
 }
 
 // Report is what a restoration came to.
@@ -47,6 +47,7 @@ type Report struct {
 	Foreign  []Change    `json:"foreign,omitempty"`  // changed by somebody else since: left as it is
 	Killed   []host.Task `json:"killed,omitempty"`   // processes left over
 	Failed   []Failure   `json:"failed,omitempty"`   // not undone, and noted still: the next Recover tries again
+	GivenUp  []Failure   `json:"given_up,omitempty"` // not undone, and no longer noted: see Forget
 	InUse    []Owner     `json:"in_use,omitempty"`   // journals of processes that run
 	Notes    []string    `json:"notes,omitempty"`    // what was tolerated, for a log
 }
@@ -200,6 +201,9 @@ func recoverFile(root host.Root, path string, r *Report) (inUse *Owner, err erro
 	}
 	if n := len(b); n > 0 && b[n-1] != '\n' {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s: the last line is cut off; that change had not been made", path))
+		if err := f.Truncate(int64(bytes.LastIndexByte(b, '\n') + 1)); err != nil { // marks are appended
+			return nil, err
+		}
 	}
 	before := len(r.Failed)
 	left := replay(root, f, owner, entries, r)
@@ -242,22 +246,8 @@ func parse(b []byte) ([]*entry, error) {
 // replay undoes entries, latest first, and marks them. It reports whether any
 // is left.
 func replay(root host.Root, f *os.File, owner Owner, entries []*entry, r *Report) (left bool) {
-	undone, verified := map[int]bool{}, map[int]bool{}
-	for _, e := range entries {
-		switch e.Type {
-		case "undone":
-			undone[e.Seq] = true
-		case "verified":
-			verified[e.Seq] = true
-		}
-	}
-	for _, e := range entries {
-		e.verified = verified[e.Seq]
-	}
 	reboot := owner.ended(root)
-	open := slices.DeleteFunc(slices.Clone(entries), func(e *entry) bool {
-		return slices.Contains([]string{"undone", "owner", "kept", "verified"}, e.Type) || undone[e.Seq]
-	})
+	open := unfinished(entries)
 	if !reboot {
 		oneOfSameNumber(root, f.Name(), open, r)
 	}
@@ -288,6 +278,25 @@ func replay(root host.Root, f *os.File, owner Owner, entries []*entry, r *Report
 		}
 	}
 	return left
+}
+
+// unfinished are the entries of a journal that are to be undone.
+func unfinished(entries []*entry) []*entry {
+	undone, verified := map[int]bool{}, map[int]bool{}
+	for _, e := range entries {
+		switch e.Type {
+		case "undone":
+			undone[e.Seq] = true
+		case "verified":
+			verified[e.Seq] = true
+		}
+	}
+	for _, e := range entries {
+		e.verified = verified[e.Seq]
+	}
+	return slices.DeleteFunc(slices.Clone(entries), func(e *entry) bool {
+		return slices.Contains([]string{"undone", "owner", "kept", "verified"}, e.Type) || undone[e.Seq]
+	})
 }
 
 // ended reports whether the machine has booted since, which took the settings with it.

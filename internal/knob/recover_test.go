@@ -153,6 +153,49 @@ func TestFailureKeepsTheJournal(t *testing.T) {
 	}
 }
 
+// TestForget gives up one of two failures, and then the other.
+func TestForget(t *testing.T) {
+	line := func(seq int) string {
+		return fmt.Sprintf(`{"type":"change","seq":%d,"kind":"file","key":"/proc/version","name":"version","old":"none","new":"%s"}`, seq, version(t))
+	}
+	dir, _ := writeJournal(t, `{"type":"owner"}`, line(1), line(2))
+	for left := 2; left > 0; left-- {
+		if n, err := Pending(host.Live(), dir); err != nil || n != left {
+			t.Errorf("%d pending, %v, want %d", n, err, left)
+		}
+		r, err := Recover(t.Context(), host.Live(), dir)
+		if err != nil || len(r.Failed) != left {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if err := Forget(r.Failed[:1]); err != nil {
+			t.Error(err)
+		}
+	}
+	if n, err := Pending(host.Live(), dir); err != nil || n > 0 || len(journals(t, dir)) > 0 {
+		t.Errorf("%d pending, %v; journals %v", n, err, journals(t, dir))
+	}
+}
+
+// TestFailureAfterCutLine tries a journal twice whose last line is cut off.
+func TestFailureAfterCutLine(t *testing.T) {
+	dir, path := writeJournal(t, `{"type":"owner"}`,
+		`{"type":"change","seq":1,"kind":"file","key":"/proc/version","old":"none","new":"`+version(t)+`"}`,
+		`{"type":"change","seq":2,"kind":"file","key":"/proc/sys/kernel/ostype","old":"Linux","new":"Linux"}`)
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(`{"type":"change","seq":3,"ki`); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	for range 2 {
+		if r, err := Recover(t.Context(), host.Live(), dir); err != nil || len(r.Failed) != 1 {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+}
+
 func version(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile("/proc/version")
