@@ -40,7 +40,7 @@ func (w WireConfig) asFound() bool {
 func (w WireConfig) settings(cpus []int) wire.Settings {
 	s := wire.Settings{
 		LinkRate: wire.DefaultLinkRate, InterruptRate: wire.DefaultInterruptRate, BusRate: wire.DefaultBusRate,
-		Shared: w.Bus == BusShared, CPUs: cpus,
+		NICsPerBus: map[Bus]int{BusSeparate: 1, BusShared: 2}[w.Bus], CPUs: cpus,
 	}
 	switch {
 	case math.IsInf(w.LinkRate, 1):
@@ -82,10 +82,10 @@ func wireFactors() []Factor {
 			return strconv.Itoa(n), nil
 		}},
 		{
-			"bus", "as-found, separate (each of the server's NICs on a bus of its own) or shared (two by two)",
+			"bus", "as-found (the rig wire: without limit), separate (each of the server's NICs on a bus of its own) or shared (two by two)",
 			choice(func(c *Config) *Bus { return &c.Wire.Bus }, BusAsFound, BusSeparate, BusShared),
 		},
-		{"bus_rate", "of the rig wire's shared buses, both ways together: as-found (700Mbit) or a rate such as 4.2Gbit", func(c *Config, level string) (string, error) {
+		{"bus_rate", "of each of the rig wire's buses, both ways together: as-found (700Mbit) or a rate such as 4.2Gbit", func(c *Config, level string) (string, error) {
 			return bitRate(&c.Wire.BusRate, level)
 		}},
 	}
@@ -156,14 +156,17 @@ func (b *Bench) setWire(c Config, cpus []int, rec *trial.Trial) error {
 	if err := b.wire.Set(s); err != nil {
 		return err
 	}
-	link, rate, bus, joins := "unlimited", "unthrottled", "separate", "no"
+	link, rate, bus, joins := "unlimited", "unthrottled", "without limit", "no"
 	if s.LinkRate > 0 {
 		link = unit.BitRate(s.LinkRate)
 	}
 	if s.InterruptRate > 0 {
 		rate = unit.Rate(float64(s.InterruptRate))
 	}
-	if s.Shared {
+	switch s.NICsPerBus {
+	case 1:
+		bus = "one each, of " + unit.BitRate(s.BusRate)
+	case 2:
 		bus = "two by two, of " + unit.BitRate(s.BusRate)
 	}
 	if s.Merge[wire.Server] {

@@ -84,6 +84,9 @@ func busName(level string) string {
 	return "buses as found"
 }
 
+// alike is the difference, as a part, up to which an interval tells that placements are alike.
+const alike = 0.05
+
 // placementVerdicts says what sharing a bus costs.
 func placementVerdicts(x *analysis.Placement) []string {
 	var out []string
@@ -99,8 +102,13 @@ func placementVerdicts(x *analysis.Placement) []string {
 			out = append(out, fmt.Sprintf("With %s, against %s, all NICs together carry %s: %s.", a, b, g.Verdict, figures))
 		case analysis.TooFew:
 			out = append(out, fmt.Sprintf("Too few replicates to tell %s from %s (%s).", a, b, figures))
-		default:
-			out = append(out, fmt.Sprintf("No difference seen between %s and %s (%s): the bus is not what holds these NICs back.", a, b, figures))
+		case analysis.NoDifference:
+			if max(-c.Lo, c.Hi) <= alike {
+				figures += "; the bus is not what holds these NICs back"
+			} else {
+				figures += "; a difference of this size may be there"
+			}
+			out = append(out, fmt.Sprintf("No difference seen between %s and %s: %s.", a, b, figures))
 		}
 	}
 	return out

@@ -61,7 +61,7 @@ type lane struct {
 	blocked int64 // until when the line or the bus lets no frame pass; 0: the tap was empty
 }
 
-// group is lanes that share a bus; a lane whose bus is its own is a group.
+// group is lanes that share a bus, both of a NIC at least; where buses limit nothing, each lane is one.
 type group struct {
 	lanes []*lane
 	bus   bucket
@@ -95,16 +95,16 @@ func (h *hardware) refresh(now int64) {
 	}
 	h.generation = g
 	h.groups = h.groups[:0]
-	shared, busRate := head.shared.Load() == 1, float64(head.busRate.Load())
+	perBus, busRate := int(head.nicsPerBus.Load()), float64(head.busRate.Load())
 	for i := range h.lanes {
 		l := &h.lanes[i]
 		l.line.rate, l.throttle.gap = float64(head.linkRate.Load()), int64(head.gap.Load())
-		if n := len(h.groups); shared && n > Bus(l.link) {
+		if n := len(h.groups); perBus > 0 && n > l.link/perBus {
 			h.groups[n-1].lanes = append(h.groups[n-1].lanes, l)
 			continue
 		}
 		one := group{lanes: []*lane{l}}
-		if shared {
+		if perBus > 0 {
 			one.bus = newBucket(busRate, now)
 		}
 		h.groups = append(h.groups, one)

@@ -81,10 +81,7 @@ func (m *memory) set(s Settings) error {
 	h.generation.Add(1)
 	h.linkRate.Store(uint64(s.LinkRate))
 	h.busRate.Store(uint64(s.BusRate))
-	h.shared.Store(0)
-	if s.Shared {
-		h.shared.Store(1)
-	}
+	h.nicsPerBus.Store(uint32(s.NICsPerBus))
 	h.gap.Store(0)
 	if s.InterruptRate > 0 {
 		h.gap.Store(1e9 / uint64(s.InterruptRate))

@@ -30,7 +30,7 @@ type header struct {
 	generation         atomic.Uint32 // of the settings: odd while they change
 	hardware           atomic.Uint32 // 1: stands ready
 	realTime           atomic.Uint32 // 1: it and the interrupts are real-time threads
-	shared             atomic.Uint32
+	nicsPerBus         atomic.Uint32
 	linkRate, busRate  atomic.Uint64 // bits per second
 	gap                atomic.Uint64 // nanoseconds between interrupts
 	merge              [2]atomic.Uint32
