@@ -33,6 +33,7 @@ type Report struct {
 	Seconds float64   `json:"seconds"` // that it took
 	Budget  float64   `json:"budget_seconds"`
 	Rig     string    `json:"rig"`
+	Labels  []string  `json:"labels,omitempty"` // what to know of all figures before they are read
 	NICs    []string  `json:"nics"`
 	Trials  int       `json:"trials"` // that were run
 	// Base is the configuration as found: the levels that no remedy changes.

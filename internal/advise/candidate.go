@@ -78,6 +78,9 @@ func (p Place) server(e *Evidence, name string, causes []Cause) (*Remedy, string
 			value = s.Candidates[0]
 		}
 	}
+	if n, err := strconv.Atoi(value); name == "mtu" && err == nil && p.Hosts && !p.Jumbo {
+		return nil, fmt.Sprintf("whether the path and the peer carry %d bytes is not known: raise the MTU at both ends, or let it be tried with --jumbo", n)
+	}
 	if value == "" {
 		if lacking != "" && len(linkedTo(name, causes)) > 0 {
 			return nil, "can't be had: " + lacking
@@ -181,7 +184,7 @@ func (p Place) placements(e *Evidence, causes []Cause) []Remedy {
 	}
 	out := []Remedy{{
 		Name: "placement=" + process, Doc: "the process that reads from each NIC on a CPU of its own, its receive work as found",
-		Levels: experiment.Levels{"affinity": process}, Commands: p.pin()[1:],
+		Levels: experiment.Levels{"affinity": process}, Commands: p.pinReaders(e),
 	}}
 	if slices.ContainsFunc(e.NICs, func(n NIC) bool { return n.WorkCPUs == "" }) {
 		return out
@@ -190,18 +193,30 @@ func (p Place) placements(e *Evidence, causes []Cause) []Remedy {
 	return append(out, Remedy{
 		Name: "placement=" + both, Doc: "receive work of each NIC and the process that reads from it on one CPU, another for each NIC",
 		Levels: experiment.Levels{"affinity": both}, For: linkedTo("placement", causes),
-		Commands: p.pin(),
+		Commands: slices.Concat(p.pinWork(e), p.pinReaders(e)),
 	})
 }
 
-// pin are the commands of a placement: first of the receive work, then of the processes.
-func (p Place) pin() []string {
-	out := []string{tuneCommand([]Value{{"irq-affinity", "spread"}}, p.NICs)}
-	if !p.Hosts { // veth has no interrupts: its NAPI threads are placed
-		out[0] = tuneCommand([]Value{{"threaded-napi", "on"}, {"napi-cpus", "spread"}}, p.NICs)
-	}
+// cpu is where a trial has the i-th NIC: its first CPUs in use, round about.
+func (e *Evidence) cpu(i int) int { return e.CPUs[i%len(e.CPUs)].CPU }
+
+// pinWork are the commands by which all receive work of each NIC is on the CPU where the trial had it.
+func (p Place) pinWork(e *Evidence) (out []string) {
 	for i, n := range p.NICs {
-		out = append(out, fmt.Sprintf("taskset -cp %d PID   # the process that reads from %s", i, n))
+		cpu := strconv.Itoa(e.cpu(i))
+		values := []Value{{"irq-affinity", cpu}}
+		if !p.Hosts { // veth has no interrupts: its NAPI threads are placed
+			values = []Value{{"threaded-napi", "on"}, {"napi-cpus", cpu}}
+		}
+		out = append(out, tuneCommand(values, []string{n}))
+	}
+	return out
+}
+
+// pinReaders are those of the processes.
+func (p Place) pinReaders(e *Evidence) (out []string) {
+	for i, n := range p.NICs {
+		out = append(out, fmt.Sprintf("taskset -cp %d PID   # the process that reads from %s", e.cpu(i), n))
 	}
 	return out
 }

@@ -22,6 +22,7 @@ const (
 	fullFrame   = 0.6 // of the MTU
 	mergedFrame = 1.2
 	ethernetMTU = 1500
+	moreFrames  = 0.1 // of the frames, more than Ethernet's MTU would make
 )
 
 func strangerRule() rule {
@@ -36,12 +37,13 @@ func findStranger(e *Evidence) (*Cause, string) {
 	if len(e.Strangers) == 0 || e.Strangers[0].Share < strangerShare {
 		return nil, fmt.Sprintf("processes beside the load had %s of one CPU together", unit.Percent(e.StrangerShare))
 	}
-	c := &Cause{Weight: min(1, e.Strangers[0].Share) / max(1, float64(len(e.CPUs)))}
+	c := &Cause{}
 	var who []string
 	for _, s := range e.Strangers {
 		if s.Share < strangerShare {
 			break
 		}
+		c.Weight += s.Share
 		on := ""
 		if s.CPUs != "" {
 			on = ", which may run on CPU " + s.CPUs
@@ -49,6 +51,7 @@ func findStranger(e *Evidence) (*Cause, string) {
 		who = append(who, fmt.Sprintf("%s (pid %d) took %s of a CPU%s", s.Command, s.PID, unit.Percent(s.Share), on))
 		c.Why = append(c.Why, Figure{fmt.Sprintf("CPU time of %s (pid %d)", s.Command, s.PID), unit.Percent(s.Share) + " of one CPU", "CPU time by process over the trials' windows"})
 	}
+	c.Weight = min(1, c.Weight/max(1, float64(len(e.CPUs))))
 	c.Text = strings.Join(who, "; ")
 	c.Mend = "end it, or keep it off the CPUs of the NICs and their readers: taskset -cp LIST PID, or a cpuset"
 	return c, ""
@@ -132,7 +135,7 @@ func lockRule() rule {
 
 func findLock(e *Evidence) (*Cause, string) {
 	if e.Profile == nil || e.Profile.Locks < 0 {
-		return nil, "not profiled"
+		return nil, e.notProfiled()
 	}
 	p := e.Profile
 	seen := fmt.Sprintf("%s of the busy time is spent in locks", unit.Percent(p.Locks))
@@ -157,7 +160,7 @@ func copyRule() rule {
 
 func findCopy(e *Evidence) (*Cause, string) {
 	if e.Profile == nil || e.Profile.Copy < 0 {
-		return nil, "not profiled"
+		return nil, e.notProfiled()
 	}
 	seen := fmt.Sprintf("%s of the busy time is copying, CPUs are idle for %s", unit.Percent(e.Profile.Copy), unit.Percent(e.idle()))
 	if e.Profile.Copy < copyShare || e.idle() >= idleEnough {

@@ -56,7 +56,7 @@ func framesPerPacket(e *Evidence) string {
 func mtuRule() rule {
 	return rule{
 		SmallMTU, "per-frame cost: small frames (MTU)",
-		fmt.Sprintf("the MTU is below %d and frames are full (%.0f to %.0f %% of it on average)", ethernetMTU, 100*fullFrame, 100*mergedFrame),
+		fmt.Sprintf("the MTU is %.0f %% or more below %d and frames are full (%.0f to %.0f %% of it on average)", 100*moreFrames, ethernetMTU, 100*fullFrame, 100*mergedFrame),
 		1, findMTU,
 	}
 }
@@ -66,7 +66,7 @@ func findMTU(e *Evidence) (*Cause, string) {
 	var seen []string
 	for _, n := range e.NICs {
 		seen = append(seen, fmt.Sprintf("%s: MTU %d, %.0f bytes per frame", n.Name, n.MTU, n.BytesPerFrame))
-		if n.MTU <= 0 || n.MTU >= ethernetMTU || !n.framesFull() {
+		if n.MTU <= 0 || float64(n.MTU) > (1-moreFrames)*ethernetMTU || !n.framesFull() {
 			continue
 		}
 		c.NICs = append(c.NICs, n.Name)

@@ -18,12 +18,39 @@ const (
 	smallBuffer  = 256 << 10
 	// limitedSomewhat is enough where the buffer is small and CPUs idle as well.
 	limitedSomewhat = 0.2
+	// lineRate is the share of a link from which it is full: pauses between bursts take the rest.
+	lineRate = 0.95
+	// narrowRate is the share of a PCI link or bus from which it may be the limit: requests and headers of
+	// its own take the rest.
+	narrowRate = 0.6
 )
+
+// Bytes of Ethernet around a packet: header, and with check sequence, preamble and gap; and of IP and TCP
+// with timestamps within it.
+const (
+	ethernetHeader = 14
+	ethernetAround = 38
+	packetHeaders  = 52
+)
+
+// onLink is the share of its link that a NIC's payload takes with the frames around it, 0 where that is not
+// known.
+func (n *NIC) onLink() float64 {
+	frame := float64(n.MTU + ethernetHeader)
+	if n.framesFull() {
+		frame = n.BytesPerFrame
+	}
+	payload := frame - ethernetHeader - packetHeaders
+	if n.LinkBits <= 0 || payload <= 0 {
+		return 0
+	}
+	return n.Throughput * (frame - ethernetHeader + ethernetAround) / payload / n.LinkBits
+}
 
 func linkRule() rule {
 	return rule{
 		LinkLimit, "a link, bus or rate limit",
-		fmt.Sprintf("a NIC's sender held back %.0f packets or more in a trial in its queueing discipline and the NIC carries less than %.0f %% of the others' median or its CPUs are idle for %.0f %% or more; or topo finds a link or bus narrower than its NICs while CPUs are idle", heldBack, 100*farBelow, 100*idleEnough),
+		fmt.Sprintf("a NIC's sender held back %.0f packets or more in a trial in its queueing discipline and the NIC carries less than %.0f %% of the others' median or its CPUs are idle for %.0f %% or more; or a NIC's frames take %.0f %% or more of its link; or topo finds a link or bus narrower than its NICs, and these carry %.0f %% or more of it while CPUs are idle", heldBack, 100*farBelow, 100*idleEnough, 100*lineRate, 100*narrowRate),
 		0, findLink,
 	}
 }
@@ -55,8 +82,33 @@ func findLink(e *Evidence) (*Cause, string) {
 		c.Mend = fmt.Sprintf("at the sender: see it with `tc -s qdisc show dev %s`, and remove it (tc qdisc del dev %s root); advise replaces no queueing discipline that somebody made, as it could not put it back", sender, sender)
 		return c, ""
 	}
+	for _, n := range e.NICs {
+		if share := n.onLink(); share >= lineRate {
+			c.NICs = append(c.NICs, n.Name)
+			c.Why = append(c.Why,
+				Figure{"throughput of " + n.Name, unit.BitRate(n.Throughput), "trials"},
+				Figure{"link of " + n.Name, unit.BitRate(n.LinkBits) + ", of which its frames take " + unit.Percent(share), "topo: speed"})
+		} else if share > 0 {
+			seen = append(seen, fmt.Sprintf("frames of %s take %s of its link of %s", n.Name, unit.Percent(share), unit.BitRate(n.LinkBits)))
+		}
+	}
+	if len(c.NICs) > 0 {
+		c.Weight = float64(len(c.NICs)) / float64(len(e.NICs))
+		c.Text = fmt.Sprintf("%s: the link is full; the stack can save CPU time, and carry no more", strings.Join(c.NICs, ", "))
+		return c, ""
+	}
 	for _, j := range e.Arrangement {
 		if j.Severity != topo.Problem || !slices.Contains(narrow, j.Code) || e.idle() < idleEnough {
+			continue
+		}
+		var carried float64
+		for _, n := range e.NICs {
+			if slices.Contains(j.NICs, n.Name) {
+				carried += n.Throughput
+			}
+		}
+		if j.CapacityBits <= 0 || carried < narrowRate*j.CapacityBits {
+			seen = append(seen, fmt.Sprintf("%s (%s), which carries %s", j.Code, strings.Join(j.NICs, ", "), unit.BitRate(carried)))
 			continue
 		}
 		c.Text, c.Mend, c.NICs, c.Weight = j.Text, j.Mend, j.NICs, e.idle()

@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stackmeter/stackmeter/internal/agent"
+	"github.com/stackmeter/stackmeter/internal/profile"
+	"github.com/stackmeter/stackmeter/internal/topo"
 )
 
 // captured is the evidence of a real run on the rig, spoilt in the way that names the file.
@@ -190,9 +193,117 @@ func TestRanks(t *testing.T) {
 			t.Errorf("%s: %+v", name, found)
 		}
 	}
+	for _, strangers := range [][]Stranger{
+		{{1, "x", 0.9, "0"}},
+		{{1, "two threads", 1.8, "0-1"}},
+		{{1, "x", 0.45, "0"}, {2, "y", 0.45, "1"}},
+	} {
+		e := captured(t, "affinity")
+		e.Strangers = strangers
+		if found, _ := Causes(e); found[0].Name != NotTheStack {
+			t.Errorf("%+v: first %s", strangers, found[0].Name)
+		}
+	}
 	e := captured(t, "affinity")
-	e.Strangers = []Stranger{{1, "x", 0.9, "0"}}
+	e.Strangers = []Stranger{{1, "seven threads", 7, "0-7"}}
+	for len(e.CPUs) < 8 {
+		e.CPUs = append(e.CPUs, CPU{CPU: len(e.CPUs), Busy: 1})
+	}
 	if found, _ := Causes(e); found[0].Name != NotTheStack {
-		t.Errorf("first %s", found[0].Name)
+		t.Errorf("seven of eight CPUs taken: first %s", found[0].Name)
+	}
+}
+
+// TestLinks names a full link, and a narrow one where its NICs fill it, and neither where it is far from full.
+func TestLinks(t *testing.T) {
+	narrow := topo.Judgement{Code: "link-narrow", Severity: topo.Problem, Text: "narrow", NICs: []string{"srv0"}, CapacityBits: 63e9}
+	for _, tc := range []struct {
+		name, base  string
+		rate, speed float64
+		mtu         int
+		arrangement []topo.Judgement
+		limit       bool // link-limit comes first
+	}{
+		{"a full link", "unspoilt", 941e6, 1e9, 1500, nil, true},
+		{"a full link, small frames", "unspoilt", 840e6, 1e9, 576, nil, true},
+		{"a full link and GRO off", "gro-off", 941e6, 1e9, 1500, nil, true},
+		{"a link with room", "unspoilt", 700e6, 1e9, 1500, nil, false},
+		{"no link known", "unspoilt", 941e6, 0, 1500, nil, false},
+		{"a narrow PCI link with room", "unspoilt", 941e6, 100e9, 1500, []topo.Judgement{narrow}, false},
+		{"a narrow PCI link, full", "unspoilt", 55e9, 100e9, 9000, []topo.Judgement{narrow}, true},
+	} {
+		e := captured(t, tc.base)
+		for i := range e.NICs {
+			n := &e.NICs[i]
+			n.Throughput, n.LinkBits, n.MTU, n.Held = tc.rate, tc.speed, tc.mtu, 0
+			n.BytesPerFrame = float64(tc.mtu + ethernetHeader)
+		}
+		for i := range e.CPUs {
+			e.CPUs[i].Busy = 0.3
+		}
+		e.Arrangement = tc.arrangement
+		found, _ := Causes(e)
+		if got := len(found) > 0 && found[0].Name == LinkLimit; got != tc.limit {
+			t.Errorf("%s: %+v", tc.name, found)
+		}
+	}
+}
+
+// TestSmallMTUs leaves MTUs a little below Ethernet's alone, and those of hosts to who knows the path.
+func TestSmallMTUs(t *testing.T) {
+	for mtu, want := range map[int]bool{1500: false, 1492: false, 1460: false, 1400: false, 1280: true, 576: true} {
+		e := captured(t, "unspoilt")
+		for i := range e.NICs {
+			e.NICs[i].MTU, e.NICs[i].BytesPerFrame = mtu, float64(mtu)
+		}
+		found, _ := Causes(e)
+		if got := slices.ContainsFunc(found, func(c Cause) bool { return c.Name == SmallMTU }); got != want {
+			t.Errorf("MTU %d: %+v", mtu, found)
+		}
+	}
+	e := captured(t, "small-mtu")
+	causes, _ := Causes(e)
+	for _, jumbo := range []bool{false, true} {
+		got, left := Candidates(e, causes, Place{NICs: []string{"srv0", "srv1"}, Hosts: true, Jumbo: jumbo})
+		offered := slices.ContainsFunc(got, func(r Remedy) bool { return r.Name == "mtu=1500" })
+		told := slices.ContainsFunc(left, func(u Untested) bool { return u.What == "mtu" && strings.Contains(u.Why, "--jumbo") })
+		if offered != jumbo || told == jumbo {
+			t.Errorf("--jumbo %v: offered %v, told %v", jumbo, offered, told)
+		}
+	}
+}
+
+// TestPlacementIsWhatWasMeasured wants each NIC's interrupts, of however many queues, on the CPU of its reader.
+func TestPlacementIsWhatWasMeasured(t *testing.T) {
+	e := captured(t, "affinity")
+	for i := range e.CPUs {
+		e.CPUs[i].CPU = 8 + i
+	}
+	for i := range e.NICs {
+		e.NICs[i].ReaderCPUs = ""
+	}
+	causes, _ := Causes(e)
+	got, _ := Candidates(e, causes, Place{NICs: []string{"eth1", "eth2"}, Hosts: true})
+	want := []string{
+		"stackmeter tune set irq-affinity=8 --nic eth1", "stackmeter tune set irq-affinity=9 --nic eth2",
+		"taskset -cp 8 PID   # the process that reads from eth1", "taskset -cp 9 PID   # the process that reads from eth2",
+	}
+	for name, want := range map[string][]string{"placement=both": want, "placement=process": want[2:]} {
+		i := slices.IndexFunc(got, func(r Remedy) bool { return r.Name == name })
+		if i < 0 || !slices.Equal(got[i].Commands, want) {
+			t.Errorf("%s: %+v, want %q", name, got, want)
+		}
+	}
+}
+
+// TestLimitsOfTheProfileAreTold wants the reason where a figure of the profile is missing.
+func TestLimitsOfTheProfileAreTold(t *testing.T) {
+	e := captured(t, "unspoilt")
+	e.Profile = look(&profile.Profile{Limits: []profile.Limit{{What: "pass sample", Why: "no right to sample"}}})
+	_, not := Causes(e)
+	for _, c := range not {
+		if (c.Name == LockContention || c.Name == CopyBound) && !strings.Contains(c.Seen, "no right to sample") {
+			t.Errorf("%s: %s", c.Name, c.Seen)
+		}
 	}
 }

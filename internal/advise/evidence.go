@@ -3,6 +3,7 @@ package advise
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/stackmeter/stackmeter/internal/agent"
 	"github.com/stackmeter/stackmeter/internal/topo"
@@ -57,6 +58,8 @@ type NIC struct {
 	// Held is how many packets the sender's queueing discipline held back in a trial (its
 	// overlimits), where it is ours to read.
 	Held float64 `json:"sender_overlimits_in_a_trial,omitempty"`
+	// LinkBits is what its link carries each way in a second; 0: not known, or nominal as of virtual NICs.
+	LinkBits float64 `json:"link_bits_per_second,omitempty"`
 	// SenderNIC is the NIC at the other end, where it is ours to know.
 	SenderNIC string `json:"sender_nic,omitempty"`
 }
@@ -82,6 +85,16 @@ type Profiled struct {
 	Locks           float64 `json:"locks"`               // the same: spinning
 	ReceiveWork     []CPU   `json:"receive_work_by_cpu"` // SoftIRQ: softirq and NAPI threads together
 	LockSite        string  `json:"lock_site,omitempty"`
+	// Limits are what the profile could not have, and why.
+	Limits []string `json:"limits,omitempty"`
+}
+
+// notProfiled says that a figure of the profile is missing, and why.
+func (e *Evidence) notProfiled() string {
+	if e.Profile == nil || len(e.Profile.Limits) == 0 {
+		return "not profiled"
+	}
+	return "not profiled: " + strings.Join(e.Profile.Limits, "; ")
 }
 
 // Setting is a setting as read.

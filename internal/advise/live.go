@@ -144,6 +144,9 @@ func look(p *profile.Profile) *Profiled {
 			out.ReceiveWork = append(out.ReceiveWork, CPU{CPU: c.CPU, Busy: profile.Busy(c) / positive(wall), SoftIRQ: work / positive(wall)})
 		}
 	}
+	for _, l := range p.Limits {
+		out.Limits = append(out.Limits, l.What+": "+l.Why)
+	}
 	if len(p.Locks) > 0 {
 		out.LockSite = fmt.Sprintf("%s in %s, %v in all", p.Locks[0].Function, p.Locks[0].Caller, p.Locks[0].Total.Round(time.Millisecond))
 	}

@@ -39,7 +39,9 @@ type Options struct {
 	Profile bool
 	// Arrangement is what package topo says of the NICs.
 	Arrangement []topo.Judgement
-	Spoilt      *Spoilt // the rig was spoilt on purpose; nil: it was not
+	// LinkBits are the speeds of the links of NICs that have one, in bits per second.
+	LinkBits map[string]float64
+	Spoilt   *Spoilt // the rig was spoilt on purpose; nil: it was not
 	// Record takes every trial, also the failed and the repeated.
 	Record func(trial.Trial) error
 	// Progress is told before each trial: what runs, and how far its stage is.
@@ -174,7 +176,11 @@ func (s *session) asFound() error {
 		e.Client = append(e.Client, Setting{t})
 	}
 	e.Arrangement = s.Arrangement
-	e.From(trials, s.Bench.NICs())
+	nics := s.Bench.NICs()
+	for i := range nics {
+		nics[i].LinkBits = s.LinkBits[nics[i].Name]
+	}
+	e.From(trials, nics)
 	e.read()
 	// Strangers that never rest can't be waited for.
 	if e.StrangerShare < s.plan.StrangerLimit*float64(max(1, len(e.CPUs))) {
@@ -203,6 +209,10 @@ func (s *session) profile() error {
 	if why = errors.Join(why, err); why != nil {
 		e.Warnings = append(e.Warnings, "not profiled: "+why.Error())
 	}
-	e.Profile = seen
+	if e.Profile = seen; seen != nil {
+		for _, l := range seen.Limits {
+			e.Warnings = append(e.Warnings, "profile: "+l)
+		}
+	}
 	return s.keep(t, "as-found", nil, asFoundTrials+1)
 }

@@ -57,7 +57,7 @@ left changed unless you say --apply.`,
 	fl.DurationVar(&f.budget, "budget", 10*time.Minute, "the longest that it may take; it says what it had no time for")
 	fl.StringVar(&f.spoil, "spoil", "", "make the built-in rig bad first: `KIND` is one of "+strings.Join(spoilNames(), ", "))
 	fl.BoolVar(&f.apply, "apply", false, "apply what gained to this machine (real NICs only); `stackmeter tune restore` puts it back")
-	fl.BoolVar(&f.jumbo, "jumbo", false, "also try an MTU of 9000: all of the link must have it")
+	fl.BoolVar(&f.jumbo, "jumbo", false, "also try a larger MTU, 1500 or 9000: all of the link must have it")
 	fl.StringVar(&f.out, "out", "", "keep the trials and the report in `DIR`, as a study does (default: stackmeter-advise-TIME)")
 	fl.Uint64Var(&f.seed, "seed", 0, "seed of the randomised order (default: drawn, and recorded)")
 	fl.BoolVarP(&f.quiet, "quiet", "q", false, "no progress")

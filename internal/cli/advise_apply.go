@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/stackmeter/stackmeter/internal/advise"
 	"github.com/stackmeter/stackmeter/internal/host"
@@ -14,18 +16,23 @@ import (
 // appliedName is the name of what was applied, as in reports of what is put back.
 const appliedName = "advise"
 
-// apply commits the settings of the advice: all of them or nothing. What is no setting of this
-// machine is said.
+// apply commits the settings of the advice: all of them or nothing. It ends before the first that is no
+// setting of this machine, for what comes after was measured on top of that.
 func (a *adviceRun) apply(ctx context.Context, r *advise.Report, dir string) error {
 	m := &tune.Machine{Root: host.Live(), NICs: a.flags.hosts.nics}
 	if err := m.Validate(a.flags.hosts.iKnow, "--i-know"); err != nil {
 		return usage(err)
 	}
 	var plan []tune.Want
-	for _, advice := range r.Advice {
-		if len(advice.Settings) == 0 {
-			fmt.Fprintf(os.Stderr, "not applied: %s is no setting of this machine: %v\n", advice.Name, advice.Commands)
+	settings, rest := applicable(r.Advice)
+	for i, advice := range rest {
+		why := "it is no setting of this machine: " + strings.Join(advice.Commands, "; ")
+		if i > 0 {
+			why = "its gain was measured with " + rest[0].Name + " in force"
 		}
+		fmt.Fprintf(os.Stderr, "not applied: %s: %s\n", advice.Name, why)
+	}
+	for _, advice := range settings {
 		for _, v := range advice.Settings {
 			wants, err := wantsOf(m, v)
 			if err != nil {
@@ -53,6 +60,15 @@ func (a *adviceRun) apply(ctx context.Context, r *advise.Report, dir string) err
 	}
 	fmt.Fprintf(os.Stderr, "%d changed and read back; `stackmeter tune restore --last` puts them back\n", len(o.Changed))
 	return nil
+}
+
+// applicable parts the advice before the first that stackmeter can't apply.
+func applicable(all []advise.Advice) (settings, rest []advise.Advice) {
+	i := slices.IndexFunc(all, func(a advise.Advice) bool { return len(a.Settings) == 0 })
+	if i < 0 {
+		i = len(all)
+	}
+	return all[:i], all[i:]
 }
 
 // wantsOf is a value on every NIC, or on the machine.

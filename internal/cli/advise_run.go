@@ -19,6 +19,7 @@ import (
 	"github.com/stackmeter/stackmeter/internal/report"
 	"github.com/stackmeter/stackmeter/internal/result"
 	"github.com/stackmeter/stackmeter/internal/rig"
+	"github.com/stackmeter/stackmeter/internal/rig/vm"
 	"github.com/stackmeter/stackmeter/internal/topo"
 	"github.com/stackmeter/stackmeter/internal/trial"
 	"github.com/stackmeter/stackmeter/internal/tui"
@@ -112,7 +113,7 @@ func (a *adviceRun) run(ctx context.Context) error {
 
 // advise measures on the bench.
 func (a *adviceRun) advise(ctx context.Context, plan experiment.Plan, timing experiment.Timing, began time.Time) (*advise.Report, error) {
-	warnings := a.bench.Fit(&plan)
+	warnings := append(guestWarnings(), a.bench.Fit(&plan)...)
 	for _, w := range warnings {
 		a.progress.Note("note: %s", w.Text)
 	}
@@ -134,11 +135,12 @@ func (a *adviceRun) advise(ctx context.Context, plan experiment.Plan, timing exp
 		return nil, errors.Join(err, end())
 	}
 	defer a.progress.End()
+	judgements, linkBits := a.arrangement(nics)
 	r, err := advise.Run(ctx, advise.Options{
 		Bench:  advise.Live{Bench: a.bench},
 		Place:  advise.Place{Base: plan.Defaults, NICs: nics, Hosts: !a.bench.OneMachine(), Jumbo: a.flags.jumbo},
 		Timing: timing, Budget: a.flags.budget - time.Since(began), Seed: a.flags.seed, Profile: true, Spoilt: spoilt,
-		Arrangement: a.arrangement(nics),
+		Arrangement: judgements, LinkBits: linkBits,
 		Record: func(t trial.Trial) error {
 			if t.Status == trial.Failed {
 				a.progress.Note("trial %s failed: %s", t.ID, t.Error)
@@ -148,26 +150,34 @@ func (a *adviceRun) advise(ctx context.Context, plan experiment.Plan, timing exp
 		Progress: func(done, total int, what string) { a.progress.Step(done, total, what, 0) },
 	})
 	r.Rig = a.bench.Kind
+	for _, w := range guestWarnings() {
+		r.Labels = append(r.Labels, w.Text)
+	}
 	return r, errors.Join(err, end())
 }
 
-// arrangement is what topo says of the NICs; those of the rig have none.
-func (a *adviceRun) arrangement(nics []string) []topo.Judgement {
+// arrangement is what topo says of the NICs, and the speeds of their links; those of the rig have none.
+func (a *adviceRun) arrangement(nics []string) (about []topo.Judgement, linkBits map[string]float64) {
 	if a.bench.OneMachine() {
-		return nil
+		return nil, nil
 	}
 	m, err := topo.Live()
 	if err != nil {
 		a.progress.Note("note: how this machine is arranged is not known: %v", err)
-		return nil
+		return nil, nil
 	}
-	var out []topo.Judgement
 	for _, j := range m.Judgements {
 		if slices.ContainsFunc(j.NICs, func(n string) bool { return slices.Contains(nics, n) }) {
-			out = append(out, j)
+			about = append(about, j)
 		}
 	}
-	return out
+	linkBits = map[string]float64{}
+	for i := range m.NICs {
+		if n := &m.NICs[i]; n.Physical() {
+			linkBits[n.Name] = float64(n.SpeedBits)
+		}
+	}
+	return about, linkBits
 }
 
 // create makes the result's directory.
@@ -183,7 +193,7 @@ func (a *adviceRun) create(plan experiment.Plan, warnings []trial.Warning) error
 	m := result.Manifest{
 		Plan: result.Plan{Name: plan.Name, Resolved: resolved}, Seed: a.flags.seed,
 		Versions:    result.Versions{Stackmeter: version(), Go: runtime.Version(), Kernel: kernel},
-		CommandLine: os.Args, Started: time.Now(), Rig: a.bench.Kind, Warnings: warnings,
+		CommandLine: os.Args, Started: time.Now(), Rig: a.bench.Kind, Warnings: warnings, Accelerator: string(vm.InsideAccel()),
 	}
 	dir := a.flags.out
 	if dir == "" {

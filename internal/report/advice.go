@@ -37,6 +37,9 @@ func AdviceText(w io.Writer, r *advise.Report, o TextOptions) error {
 	p.line("stackmeter: advice", bold)
 	p.wrap(fmt.Sprintf("rig %s, NICs %s, %d trials in %.0f s of a budget of %.0f s; as found %s, CPUs busy for %s",
 		r.Rig, strings.Join(r.NICs, ", "), r.Trials, r.Seconds, r.Budget, unit.BitRate(r.AsFound.Throughput), unit.Percent(busy(&r.AsFound))), 0, dim)
+	for _, l := range r.Labels {
+		p.wrap(l, 0, bold)
+	}
 	p.print("\n")
 	p.wrap(verdict(r), 0, bold)
 	adviceCauses(p, r)

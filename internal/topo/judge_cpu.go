@@ -16,7 +16,7 @@ func (m *Machine) judgeNodes() {
 	}
 	for i := range m.NICs {
 		n := &m.NICs[i]
-		if !n.Up() || !n.queued() || n.Node < 0 && !n.physical() {
+		if !n.Up() || !n.queued() || n.Node < 0 && !n.Physical() {
 			continue
 		}
 		if n.Node < 0 {

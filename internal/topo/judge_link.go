@@ -13,6 +13,9 @@ import (
 // headers and acknowledgements of its own: about 256 of 282 bytes at the usual payload.
 const headroom = 0.9
 
+// slowestPCI is what a conventional bus carries at 33 MHz and 32 bit, in bits per second.
+const slowestPCI = 33_333_333 * 32
+
 // hop is a PCI Express link: below the bridge Upper, which is a root port or a switch's downstream
 // port.
 type hop struct {
@@ -114,7 +117,7 @@ func (m *Machine) judgeHop(h *hop) {
 	can := h.possible()
 	need := float64(h.need())
 	names := nicNames(h.NICs)
-	j := Judgement{Code: "link-narrow", Severity: Problem, NICs: names, PCI: []string{h.Upper.Address, h.Lower.Address}, Evidence: linkEvidence(h)}
+	j := Judgement{Code: "link-narrow", Severity: Problem, NICs: names, PCI: []string{h.Upper.Address, h.Lower.Address}, Evidence: linkEvidence(h), CapacityBits: l.Bits()}
 	who := listing(names)
 	where := fmt.Sprintf("the PCI Express link between %s and %s", h.Upper.Address, h.Lower.Address)
 	rate := fmt.Sprintf("%s, %s each way", l, unit.BitRate(l.Bits()))
@@ -233,8 +236,9 @@ func (m *Machine) judgeBuses() {
 		}
 		j := Judgement{
 			Code: "bus-shared", Severity: Problem, NICs: nicNames(nics),
-			Text: fmt.Sprintf("%s share the conventional PCI bus below %s: one of them transfers at a time, both ways together", listing(nicNames(nics)), bridge),
-			Mend: "move one of them to another bus, or take PCI Express cards",
+			Text:         fmt.Sprintf("%s share the conventional PCI bus below %s: one of them transfers at a time, both ways together", listing(nicNames(nics)), bridge),
+			Mend:         "move one of them to another bus, or take PCI Express cards",
+			CapacityBits: slowestPCI,
 		}
 		for _, n := range nics {
 			j.Evidence = append(j.Evidence, Evidence{"bus of " + n.Name, "below " + bridge + ", no PCI Express link", "the PCI tree"})

@@ -111,10 +111,10 @@ func (n *NIC) Speed() int64 {
 	return n.SpeedMaxBits
 }
 
-// physical reports whether there is a device behind it, as far as can be told.
-func (n *NIC) physical() bool { return n.Kind == "pci" || n.Kind == "virtual function" }
+// Physical reports whether there is a device behind it, as far as can be told.
+func (n *NIC) Physical() bool { return n.Kind == "pci" || n.Kind == "virtual function" }
 
 // queued reports whether it has queues and interrupts of its own.
 func (n *NIC) queued() bool {
-	return n.physical() || n.Kind == "paravirtual" || n.Kind == "emulated"
+	return n.Physical() || n.Kind == "paravirtual" || n.Kind == "emulated"
 }

@@ -76,6 +76,8 @@ type Judgement struct {
 	NICs     []string   `json:"nics"`           // that it is about
 	PCI      []string   `json:"pci,omitempty"`  // the functions at the ends of the link that it is about
 	Evidence []Evidence `json:"evidence"`       // the figures behind it
+
+	CapacityBits float64 `json:"capacity_bits_per_second,omitempty"` // of the link or bus that it is about, each way; of a conventional bus at its slowest, both ways together
 }
 
 // Evidence is one figure, and where it was read.
