@@ -19,6 +19,8 @@ func disturbed(root host.Root, of Info, old, want string) ([]*entry, error) {
 	case of.Kind == "ethtool" && strings.HasSuffix(name, "-channels"):
 		// Drivers may fill the RSS table anew.
 		return note(append(queueKnobs(root, nic), RSS(nic)))
+	case of.Kind == "mtu" && endsIPv6(old, want):
+		return note(ipv6Confs(root, nic))
 	case of.Kind == "qdisc":
 		// qdisc_create in net/sched/sch_api.c gives a NIC without a queue a length of 1000.
 		return note([]Knob{NICNumber(root, of.Key, "tx_queue_len")})

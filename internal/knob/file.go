@@ -178,7 +178,10 @@ func Effective(root host.Root, irq int, want host.CPUList) error {
 
 // Path is the absolute path of the file that a knob is; "" where it is none.
 func Path(k Knob) string {
-	if f, ok := bare(k).(*file); ok {
+	switch f := bare(k).(type) {
+	case *file:
+		return f.shown
+	case *mtu:
 		return f.shown
 	}
 	return ""

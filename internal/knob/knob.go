@@ -95,6 +95,7 @@ func open(root host.Root, kind, key string) (Knob, error) {
 		"ethtool":  openEthtool,
 		"linksize": openLinkSize,
 		"rss":      func(_ host.Root, k string) (Knob, error) { return RSS(k), nil },
+		"ipv6conf": openIPv6Conf,
 		"qdisc":    func(_ host.Root, k string) (Knob, error) { return Qdisc(k), nil },
 		"thread":   openThread,
 		"cpus":     func(r host.Root, _ string) (Knob, error) { return CPUsInUse(r), nil },

@@ -15,12 +15,13 @@ func nicFile(root host.Root, nic, path string, info Info, canon func(string) (st
 	return at(root, "/sys/class/net/"+nic+"/"+path, file{info: info, check: ours(root, nic), canon: canon})
 }
 
-// MTU is a NIC's largest packet, in bytes without the link header.
+// MTU is a NIC's largest packet, in bytes without the link header. Below 1280 the kernel ends IPv6
+// on the NIC: see [Harmless].
 func MTU(root host.Root, nic string) Knob {
-	return nicFile(root, nic, "mtu", Info{
+	return &mtu{nicFile(root, nic, "mtu", Info{
 		Kind: "mtu", Key: nic, Name: "mtu", Target: nic, Mechanism: "sysfs mtu",
 		Doc: "largest packet of the NIC, bytes",
-	}, canonNumber)
+	}, canonNumber).(*file), root, nic}
 }
 
 // ThreadedNAPI moves a NIC's receive work from softirq to kernel threads, one per

@@ -46,11 +46,11 @@ func placeOf(i Info) (p place, err error) {
 // nicOf is the NIC with whose name a knob's key begins; "" where there is none.
 func nicOf(kind, key string) string {
 	switch kind {
-	case "mtu", "threaded", "qdisc", "nicfile", "rps", "xps", "rfs", "offload", "ethtool", "linksize":
-		nic, _, _ := strings.Cut(key, "/")
-		return nic
+	case "file", "cpulist", "irq", "sysctl", "thread", "cpus":
+		return ""
 	}
-	return ""
+	nic, _, _ := strings.Cut(key, "/")
+	return nic
 }
 
 // locate returns a key with the name that the NIC has by now. The error wraps fs.ErrNotExist

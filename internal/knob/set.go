@@ -69,6 +69,9 @@ func (s *Set) Put(ctx context.Context, k Knob, value string) error {
 	if old == want {
 		return nil
 	}
+	if err := Harmless(k, want); err != nil {
+		return err
+	}
 	es, err := disturbed(s.root, info, old, want)
 	if err != nil {
 		return err

@@ -37,10 +37,11 @@ func nicCatalogue() []*Definition {
 	parameter("rx-ring", "frames that each receive ring holds; too few drop bursts, too many spoil the cache", "a number of frames", count)
 	parameter("tx-ring", "frames that each transmit ring holds", "a number of frames", count)
 
-	out = append(out, rss(), single(Definition{
-		Scope: NIC, Name: "mtu", Doc: "largest packet without the link header; all of a link must agree", Source: sourceNIC,
+	out = append(out, rss(), harmless(single(Definition{
+		Scope: NIC, Name: "mtu", Source: sourceNIC,
+		Doc:  "largest packet without the link header; all of a link must agree; below 1280 only where no IPv6 address or route is configured, which would be lost",
 		Form: "bytes, 68 to 65535", canon: number(68, 65535),
-	}, func(m *Machine, nic string) (knob.Knob, error) { return knob.MTU(m.Root, nic), nil }))
+	}, func(m *Machine, nic string) (knob.Knob, error) { return knob.MTU(m.Root, nic), nil })))
 
 	for _, f := range []struct {
 		name, feature, doc string
@@ -104,6 +105,21 @@ func nicCatalogue() []*Definition {
 			map[string]string{"on": "1", "off": "0"}),
 	)
 	return out
+}
+
+// harmless refuses what would lose more than can be put back, before anything is changed.
+func harmless(d *Definition) *Definition {
+	resolve := d.resolve
+	d.resolve = func(m *Machine, nic, value string) ([]knob.Setting, error) {
+		ss, err := resolve(m, nic, value)
+		for _, s := range ss {
+			if err == nil {
+				err = knob.Harmless(s.Knob, s.Value)
+			}
+		}
+		return ss, err
+	}
+	return d
 }
 
 // bounded refuses more than the driver says it can have, before anything is changed.
