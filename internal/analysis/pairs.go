@@ -27,8 +27,9 @@ type Pairs struct {
 	Best  map[Metric]Pair `json:"best"`
 	Worst map[Metric]Pair `json:"worst"`
 	// Spread is the best against the worst pair. Both were picked for what they gave, which
-	// widens the gap between equals.
-	Spread map[Metric]*Gain `json:"best_against_worst,omitempty"`
+	// widens the gap, so its interval claims nothing: the verdict and P are of all pairs
+	// together (stats.Friedman over replicates).
+	Spread map[Metric]*Judged `json:"best_against_worst,omitempty"`
 	// Same is what having both on one CPU gains over having them on two, by replicates: the
 	// geometric mean of the pairs of one kind against that of the other.
 	Same map[Metric]*Judged `json:"same_cpu_against_two,omitempty"`
@@ -52,7 +53,7 @@ func (a *analyzer) pairs(e *Experiment) []*Pairs {
 	for _, g := range group(e, irqCPU, processCPU) {
 		p := &Pairs{
 			Rest: g.rest, Best: map[Metric]Pair{}, Worst: map[Metric]Pair{},
-			Spread: map[Metric]*Gain{}, Same: map[Metric]*Judged{},
+			Spread: map[Metric]*Judged{}, Same: map[Metric]*Judged{},
 		}
 		at := map[Pair]*Cell{}
 		for _, c := range g.cells {
@@ -119,7 +120,14 @@ func (a *analyzer) comparePairs(p *Pairs, at map[Pair]*Cell, m Metric) {
 	}
 	p.Best[m], p.Worst[m] = best, worst
 	if g := a.gains(at[worst], at[best])[m]; g != nil {
-		p.Spread[m] = g
+		x := &Judged{g.Unpaired, NoDifference}
+		var enough bool
+		if x.P, enough = stats.Friedman(byReplicate(measured, at, m), a.Confidence); !enough {
+			x.Verdict = TooFew
+		} else if x.P <= 1-a.Confidence {
+			x.Verdict = More
+		}
+		p.Spread[m] = x
 	}
 	var ratios []float64
 	for r, same := range logs[true] {
@@ -131,6 +139,24 @@ func (a *analyzer) comparePairs(p *Pairs, at map[Pair]*Cell, m Metric) {
 	if c, err := stats.PairedGain(ratios, a.Confidence); err == nil {
 		p.Same[m] = &Judged{c, judge(c.Estimate, a.Confidence)}
 	}
+}
+
+// byReplicate are the values of the pairs by replicate, NaN where there is none.
+func byReplicate(pairs []Pair, at map[Pair]*Cell, m Metric) (blocks [][]float64) {
+	index := map[int]int{}
+	for i, x := range pairs {
+		d := at[x].Metrics[m]
+		for k, r := range d.Replicates {
+			b, ok := index[r]
+			if !ok {
+				b = len(blocks)
+				index[r] = b
+				blocks = append(blocks, slices.Repeat([]float64{math.NaN()}, len(pairs)))
+			}
+			blocks[b][i] = d.Values[k]
+		}
+	}
+	return blocks
 }
 
 func mean(xs []float64) (m float64) {

@@ -80,7 +80,7 @@ func drawPairs(x *analysis.Pairs, m analysis.Metric, machine *topo.Machine, titl
 	return s.close()
 }
 
-// shade is one for all where the best and the worst pair can't be told apart: differences that
+// shade is one for all where the pairs can't be told apart: differences that
 // may be noise get no colours.
 func shade(x *analysis.Pairs, m analysis.Metric, v float64) int {
 	if g := x.Spread[m]; g == nil || g.Verdict != analysis.More {
@@ -148,8 +148,7 @@ func pairsVerdicts(x *analysis.Pairs, m analysis.Metric) []string {
 	}
 	var out []string
 	if g := x.Spread[m]; g != nil {
-		c := g.Unpaired
-		apart := fmt.Sprintf("%+.1f %% [%+.1f, %+.1f], %s", 100*c.Value, 100*c.Lo, 100*c.Hi, pValue(c.P))
+		apart := fmt.Sprintf("%+.1f %%; over all pairs %s", 100*g.Value, pValue(g.P))
 		switch g.Verdict {
 		case analysis.More:
 			out = append(out, fmt.Sprintf("Most with %s (%s), least with %s (%s): %s. Both were picked for what they gave, which widens the gap.",
