@@ -2,7 +2,9 @@
 // happens. A [Knob] is one setting. A [Set] holds the settings in force,
 // verifies each by reading it back, and restores them in reverse order. Before a
 // change is made it is written to a [Journal] on disk, so that [Recover], called at the
-// start of every command, can undo what a killed process left.
+// start of commands, can undo what a killed process left. A journal knows network namespaces and
+// NICs by what no later one gets, so that neither a namespace with a used inode number nor a NIC of
+// the same name is taken for them; what can't be undone is given up with [Forget].
 //
 // A value that somebody else has changed since is left alone and reported: only
 // what is still as this package set it is put back. The one exception are the
