@@ -99,12 +99,16 @@ func (s *studyRun) inGuest(c *cobra.Command, args []string) error {
 	switch {
 	case host.IsNotSupported(err) || errors.Is(err, host.ErrInput):
 		return usage(err)
-	case err != nil && !errors.Is(err, context.Canceled):
-		return err
 	}
 	told := error(nil)
 	if _, none := os.Stat(filepath.Join(cmd.Out, "trials.jsonl")); none == nil {
 		told = tellResult(s.stdout, cmd.Out, s.flags.json)
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		if left, _ := os.ReadDir(cmd.Out); len(left) > 0 {
+			err = fmt.Errorf("%w\nwhat came out of the guest before is in %s: the trials since, at most a second's, are lost, and a guest's study can't be resumed", err, cmd.Out)
+		}
+		return errors.Join(told, err)
 	}
 	if err != nil {
 		return errors.Join(told, &exitError{exitFailed, errors.New("interrupted")})

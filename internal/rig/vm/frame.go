@@ -21,6 +21,7 @@ const (
 	kindSignal  kind = 'S' // host: interrupt the command
 	kindOut     kind = '1' // guest: of the command's standard output
 	kindErr     kind = '2' // guest: of the command's standard error
+	kindPart    kind = 'P' // guest: JSON of part, of a file of results that grows
 	kindTar     kind = 'T' // guest: of the tar of the directory of results
 	kindEnd     kind = 'X' // guest: JSON of end; the last one
 )

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"archive/tar"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -171,7 +172,16 @@ func serve() error {
 	interrupts, gone := make(chan struct{}, 1), make(chan struct{})
 	go listenToHost(port, interrupts, gone)
 	e := end{}
-	if e.Code, err = o.carryOut(interrupts, to); err == nil {
+	growing, stop := context.WithCancel(context.Background())
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		sendParts(growing, ResultDir, to)
+	}()
+	e.Code, err = o.carryOut(interrupts, to)
+	stop()
+	<-stopped
+	if err == nil {
 		err = sendResults(to)
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package vm
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -154,5 +155,42 @@ func TestNormalize(t *testing.T) {
 		if err := c.Normalize(); !errors.Is(err, host.ErrInput) {
 			t.Errorf("%s: %v, want a refusal", what, err)
 		}
+	}
+}
+
+// TestTakePart writes what belongs below the directory and nothing else, whatever the guest sends.
+func TestTakePart(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "out")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	send := func(name string, offset int64, data string) error {
+		b, err := json.Marshal(part{name, offset, []byte(data)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return takePart(dir, b)
+	}
+	for _, p := range []struct {
+		offset int64
+		data   string
+	}{{0, "a long beginning"}, {0, "one\n"}, {4, "two\n"}} {
+		if err := send("deep/trials.jsonl", p.offset, p.data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "deep", "trials.jsonl")); err != nil || string(b) != "one\ntwo\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+	for _, name := range []string{"../out-of-it", "/out-of-it", "deep/../../out-of-it", ""} {
+		if err := send(name, 0, "x"); err == nil {
+			t.Errorf("%q is taken", name)
+		}
+	}
+	if send("deep/trials.jsonl", -1, "x") == nil || takePart(dir, []byte("{")) == nil {
+		t.Error("what is no part is taken")
+	}
+	if entries, _ := os.ReadDir(filepath.Dir(dir)); len(entries) != 1 {
+		t.Errorf("beside the directory: %v", entries)
 	}
 }

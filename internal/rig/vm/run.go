@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stackmeter/stackmeter/internal/host"
+	"github.com/stackmeter/stackmeter/internal/unit"
 )
 
 // Command is what the guest runs: this program.
@@ -23,9 +24,19 @@ type Command struct {
 	Env   []string          // beside the guest's own
 	Files map[string][]byte // made before, by absolute path in the guest
 	// Out is the directory, made if need be, into which the files of the guest's ResultDir
-	// are unpacked at the end, "" if they are not wanted.
+	// come, as they grow and whole at the end; "" if they are not wanted. Where nothing comes it is not kept.
 	Out            string
 	Stdout, Stderr io.Writer // what the command writes; not nil
+}
+
+// maxFiles bounds the files given to a guest together: their frame has them in base64.
+const maxFiles = maxFrame / 2
+
+func (c *Command) bytes() (n int64) {
+	for _, b := range c.Files {
+		n += int64(len(b))
+	}
+	return n
 }
 
 // ResultDir is the directory in the guest whose files come out.
@@ -53,6 +64,9 @@ const (
 func Run(ctx context.Context, c Config, cmd Command) (Outcome, error) {
 	if err := c.Normalize(); err != nil {
 		return Outcome{}, err
+	}
+	if n := cmd.bytes(); n > maxFiles {
+		return Outcome{}, fmt.Errorf("%w: files of %s for the guest: at most %s", host.ErrInput, unit.Size(n), unit.Size(maxFiles))
 	}
 	qemu, err := program()
 	if err != nil {
@@ -226,7 +240,11 @@ func (g *guest) talk(ctx context.Context, port *os.File, begun time.Time, out *O
 	if err != nil {
 		return err
 	}
-	return errors.Join(g.listen(port, result, out), result.finish())
+	err = errors.Join(g.listen(port, result, out), result.finish())
+	if g.command.Out != "" {
+		_ = os.Remove(g.command.Out) // where nothing came
+	}
+	return err
 }
 
 // listen takes what comes until the guest's end.
@@ -241,6 +259,10 @@ func (g *guest) listen(port io.Reader, result *results, out *Outcome) error {
 			_, err = g.command.Stdout.Write(payload)
 		case kindErr:
 			_, err = g.command.Stderr.Write(payload)
+		case kindPart:
+			if g.command.Out != "" {
+				err = takePart(g.command.Out, payload)
+			}
 		case kindTar:
 			_, err = result.Write(payload)
 		case kindEnd:
