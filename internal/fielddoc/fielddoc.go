@@ -5,6 +5,7 @@
 package fielddoc
 
 import (
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"go/ast"
@@ -110,6 +111,10 @@ func jsonType(typ reflect.Type) (kind string, inner reflect.Type, suffix string)
 		return "string", nil, ""
 	case reflect.PointerTo(typ).Implements(reflect.TypeFor[json.Marshaler]()):
 		return "object, see " + strings.TrimPrefix(typ.PkgPath(), module) + "." + typ.Name(), nil, ""
+	case typ.String() == "host.CPUList":
+		return "string, a list such as 0-3,8", nil, ""
+	case reflect.PointerTo(typ).Implements(reflect.TypeFor[encoding.TextMarshaler]()):
+		return "string", nil, ""
 	}
 	switch typ.Kind() {
 	case reflect.String:

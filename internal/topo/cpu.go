@@ -151,6 +151,8 @@ func (r *reader) identity(m *Machine) {
 		func(v string) bool { return strings.Contains(m.Product, v) }) && !strings.Contains(m.Product, ".metal") {
 		m.Virtualised = true
 	}
-	m.RPSFlows, _ = r.number("proc/sys/net/core/rps_sock_flow_entries")
+	if n, ok := r.number("proc/sys/net/core/rps_sock_flow_entries"); ok {
+		m.RPSFlows = &n
+	}
 	m.Note = r.text(answersDir, "note")
 }

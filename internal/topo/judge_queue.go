@@ -73,8 +73,27 @@ func (n *NIC) rps() host.CPUList {
 	return host.CPUs(l...)
 }
 
+// reached are the CPUs that take the interrupts of the receive queues to which RSS leads; of all queues where
+// that is not told.
+func (n *NIC) reached() host.CPUList {
+	only := map[int]bool{}
+	for _, q := range n.Rx() {
+		if n.RSS != nil && n.RSS.Queues[q.ID] > 0 && q.IRQ > 0 {
+			only[q.IRQ] = true
+		}
+	}
+	var l host.CPUList
+	for _, q := range n.Interrupts {
+		if !q.Control && (len(only) == 0 || only[q.IRQ]) {
+			l = append(l, q.CPUs()...)
+		}
+	}
+	return host.CPUs(l...)
+}
+
 // judgeRPS finds RPS on top of RSS (Documentation/networking/scaling.rst: 'probably
-// redundant and unnecessary' where there is a queue for each CPU).
+// redundant and unnecessary' where there is a queue for each CPU): a problem only where RSS is known to reach
+// all CPUs that RPS does.
 func (m *Machine) judgeRPS(n *NIC) {
 	rps, rx := n.rps(), len(n.Rx())
 	if len(rps) == 0 || rx < 2 {
@@ -86,23 +105,33 @@ func (m *Machine) judgeRPS(n *NIC) {
 			each = append(each, fmt.Sprintf("rx-%d to %v", q.ID, q.RPS))
 		}
 	}
-	with := len(each)
-	ev := []Evidence{{"RPS of " + n.Name, strings.Join(each, ", "), "sys/class/net/" + n.Name + "/queues/rx-*/rps_cpus"}}
+	with, reached := len(each), n.reached()
 	j := Judgement{
-		Code: "rps-over-rss", Severity: Problem, NICs: []string{n.Name}, Evidence: ev,
-		Text: fmt.Sprintf("%s spreads packets over %s by RSS, and RPS hands those of %s on to CPU %v: a second interrupt for each batch of packets, to reach CPUs that RSS reaches already", n.Name, plural(rx, "queue"), plural(with, "queue"), rps),
-		Mend: fmt.Sprintf("turn RPS off: for q in /sys/class/net/%s/queues/rx-*/rps_cpus; do echo 0 > $q; done", n.Name),
+		Code: "rps-over-rss", Severity: Note, NICs: []string{n.Name},
+		Evidence: []Evidence{{"RPS of " + n.Name, strings.Join(each, ", "), "sys/class/net/" + n.Name + "/queues/rx-*/rps_cpus"}},
+		Mend:     "measure with and without it; more queues in use, with interrupts on other CPUs, cost less than RPS",
 	}
+	how := fmt.Sprintf("%s has %s", n.Name, plural(rx, "receive queue"))
 	if n.RSS != nil {
+		how = fmt.Sprintf("%s spreads packets over %s by RSS", n.Name, plural(len(n.RSS.Queues), "queue"))
 		j.Evidence = append(j.Evidence, Evidence{"RSS of " + n.Name, fmt.Sprintf("%d entries over %s", n.RSS.Entries, plural(len(n.RSS.Queues), "queue")), "ethtool -x"})
 	}
-	if rx < len(rps) {
-		j.Severity = Note
-		j.Text = fmt.Sprintf("%s spreads packets over %s by RSS, and RPS hands those of %s on to CPU %v: that helps only where %s are too few", n.Name, plural(rx, "queue"), plural(with, "queue"), rps, plural(rx, "CPU"))
-		j.Mend = "measure with and without it; more queues (ethtool -L) cost less than RPS"
-		if far := rps.Without(m.near(n)); len(far) > 0 {
-			j.Text += fmt.Sprintf("; CPU %v of them are on another node than the NIC", far)
-		}
+	how += fmt.Sprintf(", and RPS hands those of %s on to CPU %v", plural(with, "queue"), rps)
+	if len(reached) > 0 {
+		j.Evidence = append(j.Evidence, Evidence{"CPUs that take its packets' interrupts", reached.String(), "effective affinity, or where they came"})
+	}
+	switch {
+	case n.RSS != nil && len(reached) > 0 && len(rps.Without(reached)) == 0:
+		j.Severity = Problem
+		j.Text = how + ": a second interrupt for each batch of packets, to reach CPUs that RSS reaches already"
+		j.Mend = fmt.Sprintf("turn RPS off: for q in /sys/class/net/%s/queues/rx-*/rps_cpus; do echo 0 > $q; done", n.Name)
+	case len(reached) > 0:
+		j.Text = fmt.Sprintf("%s: that helps only where the CPUs that take its interrupts (%v) are too few", how, reached)
+	default:
+		j.Text = how + ": that helps only where the CPUs that take its interrupts, which are not told, are too few"
+	}
+	if far := rps.Without(m.near(n)); j.Severity == Note && len(far) > 0 {
+		j.Text += fmt.Sprintf("; CPU %v of them are on another node than the NIC", far)
 	}
 	m.add(j)
 }
@@ -113,7 +142,7 @@ func (m *Machine) judgeRFS(n *NIC) {
 	for _, q := range n.Rx() {
 		flows += q.RPSFlows
 	}
-	if flows == 0 || m.RPSFlows > 0 {
+	if flows == 0 || m.RPSFlows == nil || *m.RPSFlows > 0 {
 		return
 	}
 	m.add(Judgement{
@@ -122,7 +151,7 @@ func (m *Machine) judgeRFS(n *NIC) {
 		Mend: fmt.Sprintf("sysctl net.core.rps_sock_flow_entries=%d", flows),
 		Evidence: []Evidence{
 			{"rps_flow_cnt of " + n.Name + ", all queues", fmt.Sprint(flows), "sys/class/net/" + n.Name + "/queues/rx-*/rps_flow_cnt"},
-			{"rps_sock_flow_entries", fmt.Sprint(m.RPSFlows), "proc/sys/net/core/rps_sock_flow_entries"},
+			{"rps_sock_flow_entries", fmt.Sprint(*m.RPSFlows), "proc/sys/net/core/rps_sock_flow_entries"},
 		},
 	})
 }

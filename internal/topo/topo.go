@@ -23,23 +23,23 @@ const SchemaVersion = 1
 
 // Machine is a machine as the network stack sees it.
 type Machine struct {
-	Schema       int          `json:"schema"`                 // version of this format
-	Captured     bool         `json:"captured,omitempty"`     // read from a captured tree, not from the machine itself
-	Note         string       `json:"note,omitempty"`         // what a captured tree says of itself, as that it was made up
-	Product      string       `json:"product,omitempty"`      // vendor and model, as the firmware names them
-	Kernel       string       `json:"kernel"`                 // release
-	Architecture string       `json:"architecture"`           // of this program where live, as Go names it; else absent
-	CPUModel     string       `json:"cpu_model"`              // of the first CPU
-	Virtualised  bool         `json:"virtualised"`            // a hypervisor shows itself, or a NIC that only hypervisors have
-	CPUs         []CPU        `json:"cpus"`                   // those online
-	CPUsOffline  host.CPUList `json:"cpus_offline,omitempty"` // present but not online
-	Caches       []Cache      `json:"caches"`                 // each once
-	Nodes        []Node       `json:"numa_nodes"`             // NUMA nodes; none where the kernel knows of none
-	PCI          []PCIDevice  `json:"pci"`                    // the NICs' devices, the bridges above them, and what else is behind those; parents before children
-	NICs         []NIC        `json:"nics"`                   // all but the loopback, by index
-	RPSFlows     int64        `json:"rps_sock_flow_entries"`  // flows in the table of RFS (net.core.rps_sock_flow_entries); 0: RFS is off
-	Judgements   []Judgement  `json:"judgements"`             // what stands in the way, worst first
-	Warnings     []Warning    `json:"warnings"`               // files that could not be understood
+	Schema       int          `json:"schema"`                          // version of this format
+	Captured     bool         `json:"captured,omitempty"`              // read from a captured tree, not from the machine itself
+	Note         string       `json:"note,omitempty"`                  // what a captured tree says of itself, as that it was made up
+	Product      string       `json:"product,omitempty"`               // vendor and model, as the firmware names them
+	Kernel       string       `json:"kernel"`                          // release
+	Architecture string       `json:"architecture"`                    // of this program where live, as Go names it; else absent
+	CPUModel     string       `json:"cpu_model"`                       // of the first CPU
+	Virtualised  bool         `json:"virtualised"`                     // a hypervisor shows itself, or a NIC that only hypervisors have
+	CPUs         []CPU        `json:"cpus"`                            // those online
+	CPUsOffline  host.CPUList `json:"cpus_offline,omitempty"`          // present but not online
+	Caches       []Cache      `json:"caches"`                          // each once
+	Nodes        []Node       `json:"numa_nodes"`                      // NUMA nodes; none where the kernel knows of none
+	PCI          []PCIDevice  `json:"pci"`                             // the NICs' devices, the bridges above them, and what else is behind those; parents before children
+	NICs         []NIC        `json:"nics"`                            // all but the loopback, by index
+	RPSFlows     *int64       `json:"rps_sock_flow_entries,omitempty"` // flows in the table of RFS (net.core.rps_sock_flow_entries); 0: RFS is off; absent in network namespaces but the first, which have no such file
+	Judgements   []Judgement  `json:"judgements"`                      // what stands in the way, worst first
+	Warnings     []Warning    `json:"warnings"`                        // files that could not be understood
 }
 
 // CPU is an online CPU.
