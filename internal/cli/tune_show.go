@@ -103,8 +103,10 @@ func newTuneShow() *cobra.Command {
 				return err
 			}
 			if len(h.nics) == 0 {
-				nics, err := m.Root.NICs()
-				if err != nil {
+				var nics []host.NIC
+				if err := m.Root.CheckNICs(); err != nil {
+					fmt.Fprintln(c.ErrOrStderr(), "warning: NICs are left out:", err)
+				} else if nics, err = m.Root.NICs(); err != nil {
 					return err
 				}
 				for _, n := range nics {

@@ -204,6 +204,33 @@ func (r Root) CheckNIC(name string) error {
 	return nil
 }
 
+// CheckNICs makes sure that sysfs shows the NICs of the calling thread's network namespace,
+// all of them and no other's: names that both namespaces have are not enough, nor is lo,
+// which is alike in each.
+func (r Root) CheckNICs() error {
+	nics, err := net.Interfaces()
+	if err != nil {
+		return fmt.Errorf("list the network interfaces: %w", err)
+	}
+	have := map[string]bool{}
+	for _, n := range nics {
+		if err := r.CheckNIC(n.Name); err != nil {
+			return err
+		}
+		have[n.Name] = true
+	}
+	entries, err := os.ReadDir(filepath.Join(r.Sys, "class", "net"))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if name := e.Name(); !have[name] && exists(r.NICDir(name), "ifindex") {
+			return fmt.Errorf("NIC %s in %s is not one of this network namespace: mount sysfs anew after entering it", name, r.Sys)
+		}
+	}
+	return nil
+}
+
 // ErrInput is wrapped by errors about what a user asked for.
 var ErrInput = errors.New("bad input")
 

@@ -69,7 +69,7 @@ func inNamespace(t *testing.T, f func()) {
 	<-done
 }
 
-// setUp steers ve0 by RPS to CPU 0 and has its NAPI instances polled by threads.
+// setUp steers ve0 by RPS to CPU 0, gives it a table for RFS and has its NAPI instances polled by threads.
 func setUp() error {
 	sys, err := sysx.Sysfs()
 	if err != nil {
@@ -86,6 +86,7 @@ func setUp() error {
 		e.Change("ve0", map[string]bool{"rx-gro": true}), // veth has NAPI with GRO only
 		os.WriteFile(dir+"threaded", []byte("1"), 0o644),
 		os.WriteFile(dir+"queues/rx-1/rps_cpus", []byte("1"), 0o644),
+		os.WriteFile(dir+"queues/rx-1/rps_flow_cnt", []byte("64"), 0o644),
 	)
 }
 
@@ -125,6 +126,10 @@ func TestLive(t *testing.T) {
 		if n := nic(t, m, "ve1"); !slices.Equal(n.Upper, []string{"br0"}) || n.Nature == "" || n.MTU != 1500 || len(n.Rx()) != 2 || n.Offloads == nil || n.Channels == nil {
 			t.Errorf("ve1: %+v", n)
 		}
+		// The machine's table is shown to its first namespace alone.
+		if slices.ContainsFunc(m.Judgements, func(j topo.Judgement) bool { return j.Code == "rfs-half-set" }) || m.RPSFlows != nil {
+			t.Errorf("RFS by a table that is not shown here: %v, %+v", m.RPSFlows, m.Judgements)
+		}
 		if len(m.Warnings) > 0 || m.Captured || m.Architecture != runtime.GOARCH || len(m.CPUs) == 0 {
 			t.Errorf("%+v", m)
 		}
@@ -135,6 +140,35 @@ func TestLive(t *testing.T) {
 		}
 		if d := cmp.Diff(m, again, cmpopts.IgnoreFields(topo.Machine{}, "Captured", "Architecture"), cmpopts.EquateEmpty()); d != "" {
 			t.Errorf("the capture reads otherwise (-live +captured):\n%s", d)
+		}
+	})
+}
+
+// A namespace with nothing but lo, which is alike in each, has no NIC of another's.
+func TestNoNICsOfOthers(t *testing.T) {
+	inNamespace(t, func() {
+		for _, name := range []string{"ve0", "br0", "tap0"} {
+			l, err := netlink.LinkByName(name)
+			if err == nil {
+				err = netlink.LinkDel(l)
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		if nics, err := host.Live().NICs(); err != nil || len(nics) == 0 {
+			t.Logf("the mounted sysfs shows no NIC that could be mistaken: %v", err)
+		} else if err := host.Live().CheckNICs(); err == nil {
+			t.Errorf("sysfs shows %d NICs of another namespace and passes", len(nics))
+		}
+		m, err := topo.Live()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if slices.ContainsFunc(m.NICs, func(n topo.NIC) bool { return n.Name != "lo" }) {
+			t.Errorf("NICs of another namespace: %+v", m.NICs)
 		}
 	})
 }

@@ -3,7 +3,6 @@ package topo
 import (
 	"fmt"
 	"io/fs"
-	"net"
 	"runtime"
 
 	"github.com/stackmeter/stackmeter/internal/host"
@@ -60,17 +59,7 @@ func live(keep bool) (*Machine, *Memory, error) {
 // done. Without the right to mount, a warning tells what is amiss.
 func ownSysfs() (root host.Root, done func(), warning *Warning, err error) {
 	root, done = host.Live(), func() {}
-	nics, err := net.Interfaces()
-	if err != nil {
-		return root, done, nil, fmt.Errorf("list the network interfaces: %w", err)
-	}
-	var odd error
-	for _, n := range nics {
-		if odd = root.CheckNIC(n.Name); odd != nil {
-			break
-		}
-	}
-	if odd == nil {
+	if root.CheckNICs() == nil {
 		return root, done, nil, nil
 	}
 	dir, err := sysx.Sysfs()
