@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -192,6 +193,9 @@ func assignments(args []string) (*tune.Profile, error) {
 		v, err := d.Canonical(value)
 		if err != nil {
 			return nil, err
+		}
+		if slices.ContainsFunc(p.Values, func(v tune.Value) bool { return v.Definition.Name == d.Name }) {
+			return nil, fmt.Errorf("%s is given twice", name)
 		}
 		p.Values = append(p.Values, tune.Value{Definition: d, Text: v, Field: name})
 	}

@@ -217,5 +217,5 @@ func (k *ethtoolKnob) call(command uint8, add func(*netlink.AttributeEncoder)) (
 }
 
 func (k *ethtoolKnob) Command(v string) string {
-	return fmt.Sprintf("ethtool %s %s %s %s", k.p.flag, k.nic, k.p.name, v)
+	return fmt.Sprintf("ethtool %s %s %s %s", k.p.flag, shellWord(k.nic), k.p.name, v)
 }

@@ -54,7 +54,9 @@ func (f *file) Write(v string) error {
 	return writeFile(f.path, v)
 }
 
-func (f *file) Command(v string) string { return fmt.Sprintf("echo %s > %s", quote(v), f.shown) }
+func (f *file) Command(v string) string {
+	return fmt.Sprintf("echo %s > %s", quote(v), shellWord(f.shown))
+}
 
 // at gives a file its path below root.
 func at(root host.Root, shown string, f file) Knob {
@@ -88,6 +90,17 @@ func writeFile(path, v string) error {
 }
 
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// shellWord quotes what a shell would not take as one plain word: NICs may be named "a;b".
+func shellWord(s string) string {
+	plain := func(c rune) bool {
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("/._:@%+,-", c)
+	}
+	if s != "" && !strings.HasPrefix(s, "-") && !strings.ContainsFunc(s, func(c rune) bool { return !plain(c) }) {
+		return s
+	}
+	return quote(s)
+}
 
 func canonNumber(v string) (string, error) {
 	n, err := strconv.ParseInt(v, 10, 64)

@@ -91,7 +91,7 @@ func (k *linkSizeKnob) Write(v string) error {
 }
 
 func (k *linkSizeKnob) Command(v string) string {
-	return fmt.Sprintf("ip link set dev %s %s %s", k.nic, strings.ReplaceAll(k.name, "-", "_"), v)
+	return fmt.Sprintf("ip link set dev %s %s %s", shellWord(k.nic), strings.ReplaceAll(k.name, "-", "_"), v)
 }
 
 // link looks a NIC up; the error wraps fs.ErrNotExist where there is none.

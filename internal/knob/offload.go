@@ -12,14 +12,16 @@ import (
 )
 
 // features maps ethtool's short names to the kernel's features
-// (net/ethtool/common.c, netdev_features_strings).
+// (net/ethtool/common.c, netdev_features_strings). ethtool's tso has all of tx-tcp*-segmentation: the others mean
+// nothing without these two, and the kernel turns most of them off and on with them (netdev_fix_features); so
+// `ethtool -k` may show tcp-segmentation-offload as on where only tx-tcp-accecn-segmentation is left.
 var features = map[string][]string{
 	"gro": {"rx-gro"},
 	"gso": {"tx-generic-segmentation"},
 	"tso": {"tx-tcp-segmentation", "tx-tcp6-segmentation"},
 	"lro": {"rx-lro"},
 	"rx":  {"rx-checksum"},
-	"tx":  {"tx-checksum-ip-generic", "tx-checksum-ipv4", "tx-checksum-ipv6"},
+	"tx":  {"tx-checksum-ip-generic", "tx-checksum-ipv4", "tx-checksum-ipv6", "tx-checksum-sctp", "tx-checksum-fcoe-crc"},
 	"sg":  {"tx-scatter-gather"},
 }
 
@@ -139,7 +141,7 @@ func (o *offload) Write(v string) error {
 		}
 		if want, ok := each[n]; ok {
 			change[n] = want
-		} else {
+		} else if len(each) == 0 { // what a list doesn't name stays
 			change[n] = v == "on"
 		}
 	}
@@ -174,11 +176,25 @@ func (o *offload) writable() error {
 	return o.fixed()
 }
 
+// Command names the kernel's features: ethtool's short names stand for more of them.
 func (o *offload) Command(v string) string {
+	words := []string{"ethtool", "-K", shellWord(o.nic)}
 	if strings.Contains(v, "=") {
-		return "ethtool -K " + o.nic + " " + strings.NewReplacer("=", " ", ",", " ").Replace(v)
+		return strings.Join(append(words, strings.NewReplacer("=", " ", ",", " ").Replace(v)), " ")
 	}
-	return fmt.Sprintf("ethtool -K %s %s %s", o.nic, o.feature, v)
+	e, err := ethtool.NewEthtool()
+	if err != nil {
+		return strings.Join(append(words, o.feature, v), " ")
+	}
+	defer e.Close()
+	own, err := o.state(e)
+	if err != nil {
+		return strings.Join(append(words, o.feature, v), " ")
+	}
+	for _, n := range changeable(own) {
+		words = append(words, n, v)
+	}
+	return strings.Join(words, " ")
 }
 
 func openOffload(_ host.Root, key string) (Knob, error) {

@@ -133,10 +133,10 @@ func (q *qdisc) Write(v string) error {
 
 func (q *qdisc) Command(v string) string {
 	if v == defaultQdisc {
-		return fmt.Sprintf("tc qdisc del dev %s root 2>/dev/null || true", q.nic)
+		return fmt.Sprintf("tc qdisc del dev %s root 2>/dev/null || true", shellWord(q.nic))
 	}
 	replace := func(major uint16) string {
-		return fmt.Sprintf("tc qdisc replace dev %s root handle %x: %s", q.nic, major, v)
+		return fmt.Sprintf("tc qdisc replace dev %s root handle %x: %s", shellWord(q.nic), major, v)
 	}
 	return replace(qdiscMajors[0]) + " 2>/dev/null || " + replace(qdiscMajors[1])
 }

@@ -157,7 +157,7 @@ func (r *rss) Command(v string) string {
 		return ""
 	}
 	if words := rssWords(table); words != "" {
-		return fmt.Sprintf("ethtool -X %s %s", r.nic, words)
+		return fmt.Sprintf("ethtool -X %s %s", shellWord(r.nic), words)
 	}
 	return ""
 }

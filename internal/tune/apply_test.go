@@ -102,6 +102,8 @@ func TestImpossibleIsRefusedBefore(t *testing.T) {
 			{"nics: {tn0: {napi-cpus: spread}}", "set threaded-napi to on first", true},
 			{"nics: {tn2: {xps: 0}}", "xps of tn2", true},
 			{"nic: {rps: 4095}", "CPU 4095 is not online", false},
+			{"nics: {tn2: {rps: 0 1 0 1 0 1}}", "6 lists for", false},
+			{"nics: {tn2: {rps: 0|1}}", "for a queue that has 1", false},
 			{"host: {net.core.netdev_budget: 600}", "network namespace", true},
 			{"host: {net.core.rmem_default: 262144}", "own namespaces only", true},
 		} {

@@ -13,6 +13,7 @@ import (
 type step struct {
 	Want
 	set, back []string // back gives it the value that is in force now; none where that is the one wanted
+	stays     string   // why back can't be written, "" where it can
 }
 
 // steps resolves a plan to commands. Where queues or threads are made by the plan itself the commands
@@ -37,7 +38,9 @@ func steps(plan []Want) ([]step, error) {
 			return nil, err
 		}
 		if s.Differs() {
-			if st.back, err = s.Item.commands(now); err != nil {
+			if st.back, err = s.Item.commands(now); host.IsNotSupported(err) {
+				st.stays = err.Error()
+			} else if err != nil {
 				return nil, err
 			}
 		}
@@ -92,9 +95,16 @@ func Unit(name string, plan []Want) (string, error) {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "[Unit]\nDescription=Profile of settings %s%s\n", unitText(comment(name)), of(plan))
+	var wantedBy []string
 	for _, n := range nicsOf(plan) {
 		device := "sys-subsystem-net-devices-" + unitName(n) + ".device"
 		fmt.Fprintf(&b, "BindsTo=%s\nAfter=%s\n", device, device)
+		wantedBy = append(wantedBy, device)
+	}
+	if len(wantedBy) == 0 {
+		wantedBy = []string{"multi-user.target"}
+	} else { // drivers ask for their interrupts when the NIC is brought up
+		fmt.Fprint(&b, "Wants=network-online.target\nAfter=network-online.target\n")
 	}
 	fmt.Fprint(&b, "\n[Service]\nType=oneshot\nRemainAfterExit=yes\n")
 	for _, s := range all {
@@ -103,11 +113,14 @@ func Unit(name string, plan []Want) (string, error) {
 		}
 	}
 	for _, s := range slices.Backward(all) {
+		if s.stays != "" {
+			fmt.Fprintf(&b, "# Stopping leaves %s of %s as it is: %s\n", s.Item.Name, comment(s.Item.Target), comment(s.stays))
+		}
 		for _, c := range slices.Backward(s.back) {
 			fmt.Fprintf(&b, "ExecStop=-/bin/sh -ec \"%s\"\n", unitText(c))
 		}
 	}
-	fmt.Fprint(&b, "\n[Install]\nWantedBy=multi-user.target\n")
+	fmt.Fprintf(&b, "\n[Install]\nWantedBy=%s\n", strings.Join(wantedBy, " "))
 	return b.String(), nil
 }
 
@@ -147,7 +160,11 @@ func Tuned(name string, plan []Want) (conf, script string, err error) {
 		files := filesOf(s.Want)
 		scripted = scripted || files == nil
 		sysfs = append(sysfs, files...)
-		start, stop = append(start, s.set...), append(slices.Clone(s.back), stop...)
+		back := slices.Clone(s.back)
+		if s.stays != "" {
+			back = append(back, "# "+comment(s.Item.Name+" of "+s.Item.Target+" stays as it is: "+s.stays))
+		}
+		start, stop = append(start, s.set...), append(back, stop...)
 	}
 	// tuned's plugins run in an order of their own: where one setting needs the script, all go there.
 	if scripted {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stackmeter/stackmeter/internal/host"
 	"github.com/stackmeter/stackmeter/internal/knob"
 )
 
@@ -155,6 +156,25 @@ func TestProcessesByNumberAreNotEmitted(t *testing.T) {
 	}
 	if lines, err := affinityScript(nil, "nginx", s); err != nil || len(lines) != 1 || !strings.Contains(lines[0], "pgrep -x 'nginx'") {
 		t.Errorf("%v, %v", lines, err)
+	}
+	s = append(s, knob.Setting{Value: "1"})
+	if lines, err := affinityScript(nil, "nginx", s); !host.IsNotSupported(err) {
+		t.Errorf("one command for threads with affinities of their own: %v, %v", lines, err)
+	}
+}
+
+// TestScriptsFailWhereNothingMatches runs what looks interrupts and processes up by names that nothing has.
+func TestScriptsFailWhereNothingMatches(t *testing.T) {
+	lines, err := affinityScript(nil, "no-such-process", []knob.Setting{{Value: "0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines = append(lines, irqLine("no-such-interrupt", "0"))
+	for _, l := range lines {
+		out, err := exec.Command("/bin/sh", "-ec", l).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "no-such-") {
+			t.Errorf("%s: %v, %q", l, err, out)
+		}
 	}
 }
 

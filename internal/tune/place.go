@@ -116,9 +116,15 @@ func (p place) resolve(m *Machine, nic, value string) ([]knob.Setting, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(lists) > len(qs) {
+		return nil, fmt.Errorf("%w: %s of %s: %d lists for %s", host.ErrInput, p.Name, nic, len(lists), queues(len(qs)))
+	}
 	var out []knob.Setting
 	for i, q := range qs {
 		each := strings.Split(lists[i%len(lists)], "|")
+		if len(each) > len(q) {
+			return nil, fmt.Errorf("%w: %s of %s: %q for a queue that has %d to place", host.ErrInput, p.Name, nic, lists[i%len(lists)], len(q))
+		}
 		for j, k := range q {
 			v := each[j%len(each)]
 			var l host.CPUList
@@ -137,6 +143,13 @@ func (p place) resolve(m *Machine, nic, value string) ([]knob.Setting, error) {
 		}
 	}
 	return out, nil
+}
+
+func queues(n int) string {
+	if n == 1 {
+		return "1 queue"
+	}
+	return fmt.Sprintf("%d queues", n)
 }
 
 // lists gives each of n queues its CPUs.
