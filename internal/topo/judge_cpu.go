@@ -162,7 +162,7 @@ func (m *Machine) judgeSharedCPUs() {
 		case len(free) == 0:
 			j.Severity = Note
 			j.Text = fmt.Sprintf("queue interrupts of %s meet on CPU %v; all CPUs near them take some", listing(nicNames(nics)), cpus)
-			j.Mend = "fewer queues for each NIC (ethtool -L) would let each have CPUs of its own"
+			j.Mend = "fewer queues for each NIC (ethtool -L, or where the driver has no such request its own configuration) would let each have CPUs of its own"
 		case len(free) < len(cpus) || 2*len(free) < len(shared): // no room to part them
 			j.Severity = Note
 		}

@@ -31,7 +31,7 @@ func (m *Machine) judgeQueues(n *NIC) {
 		m.add(Judgement{
 			Code: "queues-over-cpus", Severity: Problem, NICs: []string{n.Name}, Evidence: ev,
 			Text: fmt.Sprintf("%s has %s for %s: queues beyond one a CPU spread its packets over more interrupts and caches, and over no more CPUs", n.Name, plural(rx, "receive queue"), plural(cpus, "CPU")),
-			Mend: fmt.Sprintf("ethtool -L %s combined %d", n.Name, near),
+			Mend: n.setQueues(near),
 		})
 	case rx == 1 && cpus > 1 && len(n.rps()) == 0:
 		j := Judgement{
@@ -40,16 +40,27 @@ func (m *Machine) judgeQueues(n *NIC) {
 			Mend: fmt.Sprintf("where that CPU is the limit: RPS, as echo %s > /sys/class/net/%s/queues/rx-0/rps_cpus", m.near(n).Mask(), n.Name),
 		}
 		if can > 1 {
-			j.Mend = fmt.Sprintf("ethtool -L %s combined %d", n.Name, min(can, near))
+			j.Mend = n.setQueues(min(can, near))
 		}
 		m.add(j)
 	case can > rx && rx < cores:
 		m.add(Judgement{
 			Code: "few-queues", Severity: Note, NICs: []string{n.Name}, Evidence: ev,
 			Text: fmt.Sprintf("%s uses %s and could have %d; %s are near it", n.Name, plural(rx, "receive queue"), can, plural(cores, "core")),
-			Mend: fmt.Sprintf("where its CPUs are the limit: ethtool -L %s combined %d", n.Name, min(can, cores)),
+			Mend: "where its CPUs are the limit: " + n.setQueues(min(can, cores)),
 		})
 	}
+}
+
+// setQueues says how the NIC gets k receive queues.
+func (n *NIC) setQueues(k int) string {
+	switch c := n.Channels; {
+	case n.Driver == "vmxnet3":
+		return fmt.Sprintf("%s for %s, set in the driver's parameters or the virtual machine's configuration", plural(k, "queue"), n.Name)
+	case c != nil && c.CombinedMax == 0 && c.RxMax > 0:
+		return fmt.Sprintf("ethtool -L %s rx %d", n.Name, k)
+	}
+	return fmt.Sprintf("ethtool -L %s combined %d", n.Name, k)
 }
 
 // takenBy names the CPU that takes a NIC's packets, if there is one.
