@@ -203,6 +203,8 @@ func (i Item) lacking(err error) error {
 		n.Reason, n.Mend = "the driver doesn't have it", "leave it out for this NIC"
 	case errors.Is(err, fs.ErrNotExist) && i.Scope == Host:
 		n.Reason, n.Mend = "there is no such sysctl in this kernel or network namespace", "leave it out, or set it in the machine's own namespace"
+	case errors.Is(err, fs.ErrNotExist) && i.Name == "xps" && singleTx(i.m, i.Target): // xps_cpus_show in net/core/net-sysfs.c
+		n.Reason, n.Mend = "it has a single transmit queue, among which there is nothing to choose", "leave it out"
 	case errors.Is(err, fs.ErrNotExist):
 		n.Reason, n.Mend = "the kernel shows no such file", "leave it out"
 	default:

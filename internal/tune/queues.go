@@ -13,6 +13,12 @@ import (
 	"github.com/stackmeter/stackmeter/internal/knob"
 )
 
+// singleTx reports whether a NIC has one transmit queue, of which the kernel tells no XPS.
+func singleTx(m *Machine, nic string) bool {
+	tx, err := filepath.Glob(filepath.Join(m.Root.NICDir(nic), "queues", "tx-*"))
+	return err == nil && len(tx) == 1
+}
+
 // sideQueues lists a NIC's queues of one side in sysfs.
 func sideQueues(side string, k func(m *Machine, nic string, q int) knob.Knob) func(*Machine, string) ([]queue, error) {
 	return func(m *Machine, nic string) ([]queue, error) {
