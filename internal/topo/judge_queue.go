@@ -84,8 +84,8 @@ func (n *NIC) rps() host.CPUList {
 	return host.CPUs(l...)
 }
 
-// reached are the CPUs that take the interrupts of the receive queues to which RSS leads; of all queues where
-// that is not told.
+// reached are the CPUs that take the interrupts of the receive queues to which RSS leads; none where it is not told
+// whose the interrupts are and they differ.
 func (n *NIC) reached() host.CPUList {
 	only := map[int]bool{}
 	for _, q := range n.Rx() {
@@ -99,7 +99,10 @@ func (n *NIC) reached() host.CPUList {
 			l = append(l, q.CPUs()...)
 		}
 	}
-	return host.CPUs(l...)
+	if l = host.CPUs(l...); n.RSS != nil && len(only) == 0 && len(l) > 1 {
+		return nil
+	}
+	return l
 }
 
 // judgeRPS finds RPS on top of RSS (Documentation/networking/scaling.rst: 'probably

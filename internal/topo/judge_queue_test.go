@@ -17,6 +17,12 @@ func TestRPSOverRSS(t *testing.T) {
 		}
 		return n
 	}
+	unnamed := func(n *NIC) *NIC {
+		for i := range n.Queues {
+			n.Queues[i].IRQ = 0
+		}
+		return n
+	}
 	spread, first := func(q int) int { return q }, func(int) int { return 0 }
 	even := &RSS{Entries: 128, Queues: map[int]int{0: 32, 1: 32, 2: 32, 3: 32}}
 	for _, tc := range []struct {
@@ -28,6 +34,7 @@ func TestRPSOverRSS(t *testing.T) {
 		{"RSS reaches all", nic(spread, even), Problem, "RSS reaches already"},
 		{"all interrupts on one CPU", nic(first, even), Note, "take its interrupts (0) are too few"},
 		{"RSS leads to one queue", nic(spread, &RSS{Entries: 128, Queues: map[int]int{0: 128}}), Note, "over 1 queue by RSS"},
+		{"interrupts of queues not told", unnamed(nic(spread, even)), Note, "which are not told"},
 		{"no table told", nic(spread, nil), Note, "has 4 receive queues, and RPS"},
 	} {
 		m := &Machine{}
