@@ -29,7 +29,7 @@ const (
 )
 
 // patience is for what takes milliseconds where the machine does nothing else.
-const patience = 5 * time.Second
+const patience = 20 * time.Second
 
 // midMeasure is the phase of a window that is open.
 const midMeasure = "in measure"
