@@ -81,12 +81,12 @@ var verdict = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): TestInside/(\S+)`)
 // TestGuest boots a guest, runs TestInside there and tells its parts as parts of this test.
 func TestGuest(t *testing.T) {
 	needGuest(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	out := filepath.Join(t.TempDir(), "out")
 	o, err := vm.Run(ctx, machine(), vm.Command{
-		Args: []string{"-test.v", "-test.run=^TestInside$", "-test.timeout=6m"}, Out: out, Stdout: &stdout, Stderr: &stderr,
+		Args: []string{"-test.v", "-test.run=^TestInside$", "-test.timeout=3m"}, Out: out, Stdout: &stdout, Stderr: &stderr,
 		Files: map[string][]byte{"/root/given/file": []byte("from the host")},
 	})
 	if err != nil {

@@ -23,13 +23,18 @@ var cards = []string{"srv0", "old0", "old1", "pcie0", "vmx0"}
 // sharers are two cards that share an interrupt, which neither may steer.
 var sharers = []string{"old1", "old2"}
 
+// perQueue is a list of CPUs for each of two queues, and multiQueue are the cards that have as many.
+const perQueue = "3 2"
+
+var multiQueue = []string{"srv0", "vmx0"}
+
 // values aretried in this order; those that a driver can't have are skipped.
 var values = []struct{ name, value string }{
 	{"combined-channels", "2"},
 	{"rss", "0*3,1"},
 	{"rss", "equal 1"},
 	{"irq-affinity", "all"},
-	{"irq-affinity", "3 2"},
+	{"irq-affinity", perQueue},
 	{"irq-affinity", "spread"},
 	{"mtu", "1400"},
 	{"rx-ring", "128"},
@@ -132,6 +137,9 @@ func insideSettings(t *testing.T) {
 			before := read(m)
 			done := map[string]int{}
 			for _, v := range values {
+				if v.value == perQueue && !slices.Contains(multiQueue, nic) {
+					continue // more lists than queues are refused
+				}
 				i, err := m.Item(v.name, nic)
 				if err != nil {
 					t.Fatal(err)

@@ -133,18 +133,30 @@ func (t *Tracer) refresh(buf []cputimeCpu) error {
 
 // readCPU copies one CPU's state until the copy is consistent: the sequence
 // number even and the same at both ends, and the classes summing to the time
-// since the start (which also holds on machines that reorder stores).
+// since the start (which also holds on machines that reorder stores). A virtual CPU may be taken off its
+// CPU in the middle of a change, for as long as the hypervisor likes.
 func (t *Tracer) readCPU(n int, c *cputimeCpu) error {
 	var after cputimeCpu
-	for range 10000 {
-		t.memory.copyCPU(n, c)
-		t.memory.copyCPU(n, &after)
-		if *c == after && c.Seq&1 == 0 && closes(c) {
-			return nil
+	for pauses := 0; ; pauses++ {
+		for range 1000 {
+			t.memory.copyCPU(n, c)
+			t.memory.copyCPU(n, &after)
+			if *c == after && c.Seq&1 == 0 && closes(c) {
+				return nil
+			}
 		}
+		if pauses == readPauses {
+			return fmt.Errorf("CPU %d: its state changed in each reading of %v", n, readPauses*readPause)
+		}
+		time.Sleep(readPause)
 	}
-	return fmt.Errorf("CPU %d: its state changed during each of 10000 readings", n)
 }
+
+// readPauses bounds how long a reading waits for a state that doesn't change in it.
+const (
+	readPause  = 200 * time.Microsecond
+	readPauses = 5000
+)
 
 func closes(c *cputimeCpu) bool {
 	var sum uint64
